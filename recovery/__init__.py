@@ -1,0 +1,1 @@
+"""From a diff to a safe production: the production pointer and, later, verdicts."""

@@ -1,0 +1,121 @@
+"""The `replay` command: one table of subcommands, each loaded on use.
+
+The root imports click and nothing heavy, so that `replay --help` answers at once. Without a
+subcommand, `replay --from … --to … --model …` is `replay run`.
+"""
+
+import os
+import signal
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+from typing import NamedTuple, NoReturn
+
+import click
+
+from replay.errors import ReplayError
+
+
+class Entry(NamedTuple):
+    """A row of the command table: `target` is "module:function"."""
+
+    name: str
+    target: str
+    help: str
+
+
+COMMANDS: tuple[Entry, ...] = (
+    Entry("run", "replay.commands.run:run", "Replay a span with a model version and diff it."),
+    Entry("status", "replay.commands.status:status", "Show what stands in production now."),
+    Entry("runs", "replay.commands.runs:runs", "List and show past runs."),
+    Entry("explain", "replay.commands.explain:explain", "Tell one click's whole story."),
+    Entry("import", "replay.commands.import_:import_", "Add rows from files to a table."),
+    Entry("features", "replay.commands.features:features", "Write point-in-time features."),
+    Entry("sql", "replay.commands.sql:sql", "Query the lake with DuckDB, read-only."),
+    Entry("lake", "replay.commands.lake:lake", "Look after the lake's files."),
+    Entry("train", "replay.commands.train:train", "Train a model version on weak labels."),
+    Entry("models", "replay.commands.models:models", "List, show and promote model versions."),
+    Entry("simulate", "simulator.commands:simulate", "Make clicks with a known truth."),
+)
+
+
+class CommandTable(click.Group):
+    """A group that imports a command when it is called, and not before."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Names in the order of the table."""
+        return [entry.name for entry in COMMANDS]
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Import and return the command, or None where the table has no such name."""
+        for entry in COMMANDS:
+            if entry.name == cmd_name:
+                module, _, function = entry.target.partition(":")
+                command = getattr(import_module(module), function)
+                if not isinstance(command, click.Command):
+                    raise TypeError(f"{entry.target} is no click command")
+                return command
+        return None
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the table without importing what it lists."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(entry.name, entry.help) for entry in COMMANDS])
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Read options without a subcommand as those of `run`."""
+        if args and args[0].startswith("-") and args[0] not in ("--help", "--version"):
+            args = ["run", *args]
+        return super().parse_args(ctx, args)
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Name the nearest commands where there is none of this name."""
+        from scorer.errors import nearest
+
+        if self.get_command(ctx, args[0]) is None:
+            hint = nearest(args[0], self.list_commands(ctx), "`replay --help` lists the commands.")
+            raise click.UsageError(f"no command named {args[0]!r}. {hint}")
+        return super().resolve_command(ctx, args)
+
+
+@click.group(cls=CommandTable, context_settings={"help_option_names": ["--help"]})
+@click.version_option(package_name="slidr-replay", prog_name="replay")
+def root() -> None:
+    r"""Replay past clicks exactly, with any model version, and see what it would have changed.
+
+    \b
+    Example:
+      replay --from 2026-03-02T14:00 --to 2026-03-02T20:00 --model previous
+    """
+
+
+def main(args: Sequence[str] | None = None) -> NoReturn:
+    """Run the command line and exit: 0 fine, 1 a finding, 2 bad usage or input, 130 interrupted."""
+    try:
+        code = root.main(args=args, prog_name="replay", standalone_mode=False)
+        sys.stdout.flush()
+        sys.exit(code if isinstance(code, int) else 0)
+    except click.UsageError as exc:
+        where = f" See `{exc.ctx.command_path} --help`." if exc.ctx else ""
+        fail(f"{exc.format_message().rstrip('.')}.{where}", 2)
+    except click.ClickException as exc:
+        fail(exc.format_message(), 2)
+    except ReplayError as exc:
+        fail(str(exc), exc.exit_code)
+    except (KeyboardInterrupt, click.Abort):
+        fail("interrupted; nothing half-done was kept", 130)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(128 + signal.SIGPIPE)
+
+
+def fail(message: str, code: int) -> NoReturn:
+    """Write one line to stderr and exit."""
+    click.echo("replay: " + " ".join(message.split()), err=True)
+    sys.exit(code)
+
+
+if __name__ == "__main__":
+    main()

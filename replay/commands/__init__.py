@@ -1,0 +1,1 @@
+"""One file per command: each parses its options, calls one function, and prints the result."""

@@ -1,0 +1,90 @@
+"""`replay.toml`: which lake a command works on, and the lake's own settings.
+
+A `replay.toml` with a `home` key points to a lake elsewhere; one with a `currency` key is a lake's
+own. The home is `--home`, else `REPLAY_HOME`, else that of the nearest `replay.toml` upwards from
+the working directory.
+"""
+
+import os
+import re
+import tomllib
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from replay.errors import BadInput, NotALake
+
+FILE = "replay.toml"
+
+
+class LakeConfig(BaseModel):
+    """A lake's settings."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    currency: str = Field(pattern=r"^[A-Z]{3}$")
+    format: int = Field(default=1, ge=1, le=1)
+    attribution_hours: int = Field(default=72, ge=1, le=24 * 90)
+    session_clicks: int = Field(default=10, ge=1)
+
+
+def read_config(home: Path) -> LakeConfig:
+    """Read a lake's own `replay.toml`.
+
+    Raises NotALake where there is none or it has no currency, BadInput where it does not hold.
+    """
+    data = _read_toml(home / FILE)
+    if data is None or "currency" not in data:
+        raise NotALake(
+            f"{home} is no lake: it has no {FILE} with a currency. "
+            "Give --home, or make one with `replay import … --home DIR --currency USD`."
+        )
+    try:
+        return LakeConfig.model_validate(data)
+    except ValidationError as exc:
+        problems = "; ".join(
+            f"{'.'.join(str(p) for p in e['loc'])}: {e['msg']}" for e in exc.errors()
+        )
+        raise BadInput(f"{home / FILE}: {problems}") from exc
+
+
+def write_config(home: Path, config: LakeConfig) -> None:
+    """Write a new lake's `replay.toml`."""
+    lines = [f'currency = "{config.currency}"', f"format = {config.format}", ""]
+    temporary = home / (FILE + ".new")
+    temporary.write_text("\n".join(lines))
+    temporary.replace(home / FILE)
+
+
+def find_home(option: str | None, working: Path) -> Path:
+    """Find the lake's folder: `option`, else REPLAY_HOME, else the nearest `replay.toml`."""
+    chosen = option or os.environ.get("REPLAY_HOME")
+    if chosen:
+        return Path(chosen).expanduser().absolute()
+    for folder in (working, *working.parents):
+        data = _read_toml(folder / FILE)
+        if data is None:
+            continue
+        if isinstance(data.get("home"), str):
+            return (folder / str(data["home"])).absolute()
+        if "currency" in data:
+            return folder.absolute()
+    raise NotALake(
+        f'no lake given: pass --home DIR, set REPLAY_HOME, or write home = "DIR" in a {FILE}'
+    )
+
+
+def _read_toml(path: Path) -> dict[str, object] | None:
+    try:
+        return tomllib.loads(path.read_text())
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as exc:
+        raise BadInput(f"{path}: not TOML: {exc}") from exc
+
+
+def check_currency(text: str) -> str:
+    """Return a currency code; raise BadInput where it is not three capital letters."""
+    if not re.fullmatch(r"[A-Z]{3}", text):
+        raise BadInput(f"{text!r} is no currency code: write three capital letters, as in USD")
+    return text

@@ -1,0 +1,299 @@
+"""A lake: a folder of Delta tables, written exactly once, read as one snapshot.
+
+    home/
+      replay.toml               currency and settings
+      clicks/ decisions/ …      Delta tables, partitioned by UTC date
+      models/<version>/         see `scorer.registry`
+      runs/<run_id>/            see `replay.runs`
+
+Writers on one machine take turns through a lock file, so that two imports of overlapping files
+cannot both add a click. Readers need no lock: a snapshot is a list of files.
+"""
+
+import fcntl
+import hashlib
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+from deltalake import CommitProperties, DeltaTable, Transaction
+from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundError
+from deltalake.transaction import AddAction
+
+from replay.config import LakeConfig, read_config, write_config
+from replay.errors import LakeBusy, LakeUnwritable, NotALake
+from replay.span import iso, to_datetime
+from replay.tables import TABLES, Table
+from scorer.errors import Inconsistent, ReplayError
+
+ROW_GROUP = 122_880
+TABLE_CONFIGURATION: Mapping[str, str | None] = {
+    "delta.enableExpiredLogCleanup": "false",
+    "delta.logRetentionDuration": "interval 36500 days",
+    "delta.deletedFileRetentionDuration": "interval 36500 days",
+}
+
+
+@dataclass(frozen=True)
+class Lake:
+    """An opened lake: its folder and settings."""
+
+    home: Path
+    config: LakeConfig
+
+    @classmethod
+    def open(cls, home: Path) -> "Lake":
+        """Open an existing lake; raise NotALake where `home` is none."""
+        if not home.is_dir():
+            raise NotALake(f"{home} is no folder; give the lake's folder with --home")
+        return cls(home, read_config(home))
+
+    @classmethod
+    def create(cls, home: Path, currency: str) -> "Lake":
+        """Make an empty lake, or open the one that is there."""
+        if (home / "replay.toml").exists():
+            return cls.open(home)
+        with writing(home):
+            home.mkdir(parents=True, exist_ok=True)
+            config = LakeConfig(currency=currency)
+            write_config(home, config)
+        return cls(home, config)
+
+    @contextmanager
+    def lock(self) -> Iterator[None]:
+        """Hold the lake's writer lock; other writers on this machine wait."""
+        with writing(self.home):
+            handle = (self.home / ".lock").open("a")
+        with handle:
+            fcntl.flock(handle, fcntl.LOCK_EX)
+            yield
+
+    def delta(self, name: str) -> DeltaTable | None:
+        """Open a table at its newest version; None where nothing was ever written to it."""
+        try:
+            return DeltaTable(self.home / name)
+        except TableNotFoundError:
+            return None
+        except DeltaError as exc:
+            raise Inconsistent(f"table {self.home / name} cannot be read: {exc}") from exc
+
+    def transaction(self, name: str, app_id: str) -> int | None:
+        """Return the last transaction number committed to a table under `app_id`, or None."""
+        table = self.delta(name)
+        return None if table is None else table.transaction_version(app_id)
+
+    def append(
+        self,
+        name: str,
+        batches: Iterable[pa.RecordBatch],
+        transaction: tuple[str, int],
+        metadata: Mapping[str, str] | None = None,
+        exclusive: DeltaTable | None = None,
+    ) -> int:
+        """Append rows in one commit, once per transaction; return how many were added.
+
+        `batches` come in ascending order of date. `transaction` is (writer, number): where the
+        table already holds it, nothing is added and 0 is returned. `exclusive` is the table as
+        the caller read it: the commit then fails with LakeBusy if anybody else committed
+        exclusively since. Raises LakeUnwritable where the disk is full or read-only.
+        """
+        table = TABLES[name]
+        with writing(self.home):
+            delta = exclusive or self._ready(table)
+            if (delta.transaction_version(transaction[0]) or 0) >= transaction[1]:
+                return 0
+            parts = list(_write_parts(self.home / name, table, batches, transaction))
+            if not parts:
+                return 0
+            transactions = [Transaction(*transaction)]
+            if exclusive is not None:
+                head = delta.transaction_version("head") or 0
+                transactions.append(Transaction("head", head + 1))
+            schema = self._widen(delta, table, parts)
+            try:
+                delta.create_write_transaction(
+                    [part.action() for part in parts],
+                    mode="append",
+                    schema=schema,
+                    partition_by=["date"],
+                    commit_properties=CommitProperties(
+                        custom_metadata=dict(metadata or {}), app_transactions=transactions
+                    ),
+                )
+            except CommitFailedError as exc:
+                raise LakeBusy(
+                    f"another writer committed to {name} first; run the command again"
+                ) from exc
+        return sum(part.rows for part in parts)
+
+    def _ready(self, table: Table) -> DeltaTable:
+        delta = self.delta(table.name)
+        if delta is None:
+            delta = DeltaTable.create(
+                self.home / table.name,
+                _with_date(table.schema),
+                mode="ignore",
+                partition_by=["date"],
+                configuration=TABLE_CONFIGURATION,
+            )
+        return delta
+
+    def _widen(self, delta: DeltaTable, table: Table, parts: list["_Part"]) -> pa.Schema:
+        """Add an open table's new columns to it; return the schema that it then has."""
+        if not table.open_columns:
+            return _with_date(table.schema)
+        known = {field.name for field in delta.schema().fields}
+        new = [f for f in parts[0].schema if f.name not in known]
+        if new:
+            widened = pa.schema(new)
+            from_arrow = type(delta.schema()).from_arrow(widened)
+            delta.alter.add_columns(list(from_arrow.fields))
+            delta.update_incremental()
+        return pa.schema(delta.schema().to_arrow())
+
+
+@dataclass(frozen=True)
+class _Part:
+    path: str
+    size: int
+    rows: int
+    date: str
+    time: str
+    first: int
+    last: int
+    schema: pa.Schema
+
+    def action(self) -> AddAction:
+        bounds = (iso_milliseconds(self.first), iso_milliseconds(self.last))
+        stats = {
+            "numRecords": self.rows,
+            "minValues": {self.time: bounds[0]},
+            "maxValues": {self.time: bounds[1]},
+        }
+        return AddAction(
+            self.path, self.size, {"date": self.date}, 0, data_change=True, stats=json.dumps(stats)
+        )
+
+
+def iso_milliseconds(ts: int) -> str:
+    """Write a time as Delta's statistics do: cut to the millisecond.
+
+    >>> iso_milliseconds(1772323200001999)
+    '2026-03-01T00:00:00.001Z'
+    """
+    return iso(ts // 1000 * 1000) if ts % 1_000_000 < 1000 else iso(ts)[:23] + "Z"
+
+
+def _with_date(schema: pa.Schema) -> pa.Schema:
+    return schema.append(pa.field("date", pa.date32(), nullable=False))
+
+
+def _write_parts(
+    folder: Path, table: Table, batches: Iterable[pa.RecordBatch], transaction: tuple[str, int]
+) -> Iterator[_Part]:
+    """Write Parquet files, one for each run of rows of one date; names repeat on a second try."""
+    stem = hashlib.sha256(f"{transaction[0]}/{transaction[1]}".encode()).hexdigest()[:20]
+    writer: _PartWriter | None = None
+    number = 0
+    try:
+        for batch in batches:
+            for date, rows in _by_date(batch, table.time):
+                if writer is not None and writer.date != date:
+                    yield writer.close()
+                    writer = None
+                if writer is None:
+                    path = f"date={date}/part-{stem}-{number:05d}.parquet"
+                    writer = _PartWriter(folder, path, date, table, batch.schema)
+                    number += 1
+                writer.write(rows)
+        if writer is not None:
+            yield writer.close()
+            writer = None
+    finally:
+        if writer is not None:
+            writer.abandon()
+
+
+def _by_date(batch: pa.RecordBatch, time: str) -> Iterator[tuple[str, pa.RecordBatch]]:
+    """Split a batch into runs of one UTC date."""
+    if not batch.num_rows:
+        return
+    days = pc.floor_temporal(batch.column(time), unit="day")
+    runs = pc.run_end_encode(days)
+    start = 0
+    for end, day in zip(runs.run_ends.to_pylist(), runs.values.to_pylist(), strict=True):
+        yield day.date().isoformat(), batch.slice(start, end - start)
+        start = end
+
+
+class _PartWriter:
+    """One Parquet file being written under a temporary name."""
+
+    def __init__(self, folder: Path, path: str, date: str, table: Table, schema: pa.Schema) -> None:
+        self.date = date
+        self._table = table
+        self._path = path
+        self._final = folder / path
+        self._final.parent.mkdir(parents=True, exist_ok=True)
+        self._temporary = self._final.with_suffix(".writing")
+        self._schema = schema if table.open_columns else table.schema
+        self._writer = pq.ParquetWriter(self._temporary, self._schema, compression="zstd")
+        self._rows = 0
+        self._times: list[int] = []
+
+    def write(self, rows: pa.RecordBatch) -> None:
+        rows = rows.cast(self._schema)
+        times = pc.min_max(rows.column(self._table.time).cast(pa.int64())).as_py()
+        self._times += [times["min"], times["max"]]
+        self._rows += rows.num_rows
+        self._writer.write_batch(rows, row_group_size=ROW_GROUP)
+
+    def close(self) -> _Part:
+        self._writer.close()
+        self._temporary.replace(self._final)
+        size = self._final.stat().st_size
+        first, last = min(self._times), max(self._times)
+        return _Part(
+            self._path, size, self._rows, self.date, self._table.time, first, last, self._schema
+        )
+
+    def abandon(self) -> None:
+        self._writer.close()
+        self._temporary.unlink(missing_ok=True)
+
+
+_UNWRITABLE = {
+    "No space left": "the disk is full",
+    "Permission denied": "permission denied",
+    "Read-only file system": "the file system is read-only",
+    "File too large": "a file-size limit was reached",
+    "Disk quota exceeded": "the disk quota is used up",
+}
+
+
+@contextmanager
+def writing(place: Path) -> Iterator[None]:
+    """Turn a full or read-only disk, as Python, Arrow, DuckDB or Delta tell it, into one error."""
+    try:
+        yield
+    except ReplayError:
+        raise
+    except Exception as exc:
+        for sign, meaning in _UNWRITABLE.items():
+            if sign.lower() in str(exc).lower():
+                raise LakeUnwritable(
+                    f"{place} cannot be written: {meaning}. Nothing was committed; "
+                    "make room or choose another place, then run the command again."
+                ) from exc
+        raise
+
+
+def commit_time(version: Mapping[str, object]) -> str:
+    """Return a history entry's own timestamp as ISO 8601."""
+    stamp = version.get("timestamp")
+    return to_datetime(int(str(stamp)) * 1000).isoformat()

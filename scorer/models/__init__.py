@@ -1,0 +1,1 @@
+"""The architectures, one file each, and the first layer that they share."""

@@ -1,0 +1,1 @@
+"""Synthetic humans, robots and incidents, with ground truth."""
