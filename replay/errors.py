@@ -14,6 +14,19 @@ ReplayError
 
 from scorer.errors import BadInput, ReplayError
 
+__all__ = [
+    "BadInput",
+    "BadMap",
+    "BadQuery",
+    "BadTime",
+    "EmptySpan",
+    "LakeBusy",
+    "LakeUnwritable",
+    "NotALake",
+    "OutsideLog",
+    "ReplayError",
+]
+
 
 class NotALake(BadInput):
     """The home is no lake."""

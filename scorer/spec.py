@@ -49,7 +49,8 @@ ENTITY_COLUMNS = (
     "ad_id",
     "query",
 )
-TIME_PARTS = ("hour_sin", "hour_cos", "weekday_sin", "weekday_cos")
+TimePart = Literal["hour_sin", "hour_cos", "weekday_sin", "weekday_cos"]
+TIME_PARTS: tuple[TimePart, ...] = ("hour_sin", "hour_cos", "weekday_sin", "weekday_cos")
 LABEL_COLUMNS = ("rfm",)  # prefixes of profile columns that labels are made of (design: RFM)
 
 
@@ -186,7 +187,7 @@ class TimeParts(_Strict):
     """Sine and cosine of the local minute of day and weekday, in `zone`."""
 
     zone: str = "UTC"
-    parts: tuple[Literal["hour_sin", "hour_cos", "weekday_sin", "weekday_cos"], ...] = TIME_PARTS
+    parts: tuple[TimePart, ...] = TIME_PARTS
 
     @field_validator("zone")
     @classmethod
@@ -262,8 +263,10 @@ class Spec(_Strict):
         return tuple(self._facts())
 
     def _facts(self) -> Iterator[str]:
-        for group in (*self.counts, *self.distincts):
-            yield from group.names
+        for counts in self.counts:
+            yield from counts.names
+        for distincts in self.distincts:
+            yield from distincts.names
         yield from (gap.name for gap in self.gaps)
         if self.flags.logged_in:
             yield "logged_in"
