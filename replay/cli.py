@@ -14,6 +14,7 @@ from typing import NamedTuple, NoReturn
 import click
 
 from replay.errors import ReplayError
+from scorer.errors import nearest
 
 
 class Entry(NamedTuple):
@@ -72,8 +73,6 @@ class CommandTable(click.Group):
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
         """Name the nearest commands where there is none of this name."""
-        from scorer.errors import nearest
-
         if self.get_command(ctx, args[0]) is None:
             hint = nearest(args[0], self.list_commands(ctx), "`replay --help` lists the commands.")
             raise click.UsageError(f"no command named {args[0]!r}. {hint}")
@@ -83,7 +82,7 @@ class CommandTable(click.Group):
 @click.group(cls=CommandTable, context_settings={"help_option_names": ["--help"]})
 @click.version_option(package_name="slidr-replay", prog_name="replay")
 def root() -> None:
-    r"""Replay past clicks exactly, with any model version, and see what it would have changed.
+    """Replay past clicks exactly, with any model version, and see what it would have changed.
 
     \b
     Example:
@@ -97,9 +96,14 @@ def main(args: Sequence[str] | None = None) -> NoReturn:
         code = root.main(args=args, prog_name="replay", standalone_mode=False)
         sys.stdout.flush()
         sys.exit(code if isinstance(code, int) else 0)
+    except click.exceptions.NoArgsIsHelpError as exc:
+        click.echo(exc.format_message(), err=True)
+        sys.exit(2)
     except click.UsageError as exc:
+        message = exc.format_message()
+        stop = "" if message.endswith((".", "?")) else "."
         where = f" See `{exc.ctx.command_path} --help`." if exc.ctx else ""
-        fail(f"{exc.format_message().rstrip('.')}.{where}", 2)
+        fail(f"{message}{stop}{where}", 2)
     except click.ClickException as exc:
         fail(exc.format_message(), 2)
     except ReplayError as exc:
