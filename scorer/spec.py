@@ -314,8 +314,7 @@ def parse_spec(data: object, where: str) -> Spec:
     """Validate TOML or JSON data as a spec; raise BadSpec naming `where` and the key."""
     try:
         spec = Spec.model_validate(data)
-        for group in (*spec.counts, *spec.distincts):
-            _ = group.parsed
+        _ = spec.look_back  # reads every window and cap
     except ValidationError as exc:
         problems = "; ".join(_problem(dict(error)) for error in exc.errors())
         raise BadSpec(f"spec {where}: {problems}") from exc

@@ -1,0 +1,1 @@
+"""Independent answers to "what is this feature", to hold the engine against."""
