@@ -1,0 +1,81 @@
+"""Clicks while they are being made: one numpy column each, with indexes in place of strings."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from simulator.draw import Flags, Ints, Words
+
+DEVICES = ("desktop", "mobile_web", "mobile_app", "tablet")
+HOUR = 3_600_000_000
+SPILL_HOURS = 2  # a session ends before this long after the hour in which it began
+NEVER = -1
+
+
+@dataclass(frozen=True)
+class Clicks:
+    """Columns of equal length; times and delays in µs, money in micros.
+
+    `number` is unique in a lake and names the click; `actor` indexes the world's users, and
+    `known` says whether the click shows that user. `query` and `buys_after` are −1 where there is
+    none. `names_click` says whether the purchase carries the click's id.
+    """
+
+    ts: Ints
+    number: Words
+    actor: Ints
+    known: Flags
+    session: Words
+    ip: Ints
+    agent: Ints
+    device: Ints
+    logged_in: Flags
+    campaign: Ints
+    ad: Ints
+    query: Ints
+    price: Ints
+    kind: Ints
+    buys_after: Ints
+    amount: Ints
+    names_click: Flags
+
+    def __len__(self) -> int:
+        return len(self.ts)
+
+    def take(self, rows: npt.NDArray[Any] | slice) -> "Clicks":
+        """Return the rows that an index array, a mask or a slice selects."""
+        return Clicks(**{f.name: getattr(self, f.name)[rows] for f in fields(self)})
+
+
+def concatenate(parts: Sequence[Clicks]) -> Clicks:
+    """Return the parts after one another; there must be at least one."""
+    return Clicks(
+        **{f.name: np.concatenate([getattr(p, f.name) for p in parts]) for f in fields(Clicks)}
+    )
+
+
+@dataclass(frozen=True)
+class Unit:
+    """What one population does in one hour (hours since the epoch, UTC)."""
+
+    seed: int
+    population: int
+    hour: int
+
+    @property
+    def place(self) -> tuple[int, int]:
+        """The place whose generator the unit draws from."""
+        return (self.population, self.hour)
+
+    @property
+    def start(self) -> int:
+        """The hour's start, µs."""
+        return self.hour * HOUR
+
+    def numbers(self, count: int) -> Words:
+        """Return `count` numbers that no other unit of the same seed has."""
+        first = np.uint64(self.hour << 40 | self.population << 32)
+        return first + np.arange(count, dtype=np.uint64)

@@ -1,0 +1,112 @@
+"""`replay simulate`: clicks with a known truth, into a lake."""
+
+from datetime import datetime
+from pathlib import Path
+
+import click
+from rich.table import Table
+
+from replay.config import check_currency, find_home
+from replay.console import home_option, json_option, print_json, progress, screen
+from replay.errors import BadInput
+from replay.lake import Lake
+from replay.span import iso, now_micros, parse_time, to_datetime
+from simulator.scenario import Scenario, load_scenario, shipped
+from simulator.write import Written
+from simulator.write import simulate as write
+
+MICROS = 1_000_000
+
+
+@click.command()
+@click.option("--scenario", "name", metavar="NAME|FILE", help="A shipped scenario or a TOML file.")
+@click.option("--list", "list_them", is_flag=True, help="List the shipped scenarios.")
+@click.option("--days", type=int, help="How many days; else the scenario's.")
+@click.option("--clicks-per-day", type=int, help="Humans' clicks on an average day.")
+@click.option("--seed", type=int, help="Same seed, same rows.")
+@click.option("--start", metavar="DATE", help="First day, or a whole hour, UTC.")
+@click.option("--currency", metavar="CODE", help="Of a new lake; USD unless given.")
+@home_option
+@json_option
+def simulate(
+    name: str | None,
+    list_them: bool,
+    days: int | None,
+    clicks_per_day: int | None,
+    seed: int | None,
+    start: str | None,
+    currency: str | None,
+    home: str | None,
+    as_json: bool,
+) -> None:
+    r"""Make humans' and robots' clicks, purchases, profiles and the truth about them.
+
+    \b
+    Example:
+      replay simulate --scenario burst --days 2 --clicks-per-day 50000 --home build/lake
+    """
+    if list_them:
+        _show_list(as_json)
+        return
+    if name is None:
+        raise click.UsageError("no --scenario given; `replay simulate --list` shows them")
+    changes = {"days": days, "clicks_per_day": clicks_per_day, "seed": seed, "start": _start(start)}
+    scenario = load_scenario(name, {k: v for k, v in changes.items() if v is not None})
+    lake = _lake(find_home(home, Path.cwd()), currency)
+    expected = scenario.clicks_per_day * scenario.days
+    with progress("simulate", expected) as advance:
+        written = write(lake, scenario, advance=advance)
+    _show(lake, scenario, written, as_json)
+
+
+def _start(text: str | None) -> datetime | None:
+    return None if text is None else to_datetime(parse_time(text, now_micros()))
+
+
+def _lake(home: Path, currency: str | None) -> Lake:
+    lake = Lake.create(home, check_currency(currency or "USD"))
+    if currency and lake.config.currency != currency:
+        raise BadInput(
+            f"{home} is kept in {lake.config.currency}, not {currency}: "
+            "leave --currency out or give another --home"
+        )
+    return lake
+
+
+def _show_list(as_json: bool) -> None:
+    titles = {name: load_scenario(name).title for name in shipped()}
+    if as_json:
+        print_json({"scenarios": [{"name": n, "title": t} for n, t in titles.items()]})
+        return
+    table = Table("scenario", "what happens", box=None, pad_edge=False)
+    for name, title in titles.items():
+        table.add_row(name, title)
+    screen().print(table)
+
+
+def _show(lake: Lake, scenario: Scenario, written: Written, as_json: bool) -> None:
+    if as_json:
+        print_json(
+            {
+                "home": str(lake.home),
+                "from": iso(scenario.span.start),
+                "to": iso(scenario.span.end),
+                "seed": scenario.seed,
+                "currency": lake.config.currency,
+                "clicks": dict(written.clicks),
+                "micros": dict(written.micros),
+                "purchases": written.purchases,
+            }
+        )
+        return
+    table = Table("actors", box=None, pad_edge=False)
+    table.add_column("clicks", justify="right")
+    table.add_column(f"spend, {lake.config.currency}", justify="right")
+    for kind, clicks in written.clicks.items():
+        table.add_row(kind, f"{clicks:,}", f"{written.micros[kind] / MICROS:,.2f}")
+    screen().print(table)
+    total = sum(written.clicks.values())
+    click.echo(
+        f"{total:,} clicks and {written.purchases:,} purchases in {scenario.span}, "
+        f"seed {scenario.seed}, written to {lake.home}"
+    )

@@ -1,0 +1,70 @@
+"""Dated snapshots of users and addresses, as a nightly job would have landed them."""
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+import pyarrow as pa
+
+from replay.tables import TIMESTAMP
+from simulator.columns import HOUR
+from simulator.draw import Flags, Ints, generator, mix
+from simulator.rows import times
+from simulator.world import World
+
+DAY = 24 * HOUR
+REFRESH = 4  # after the first night, one in so many users changes a night
+ROBOT_PROFILES_PLACE = (0, 3)
+USER_COLUMNS = (("account_age_days", pa.int32()), ("rfm_score", pa.float32()))
+IP_COLUMNS = (("is_datacenter", pa.bool_()),)
+
+
+def snapshot_times(world: World) -> list[int]:
+    """Return when snapshots become valid: the start, and each midnight UTC after it; µs."""
+    return [day.start for day in world.scenario.span.cut(DAY)]
+
+
+def user_rows(world: World, valid_from: int) -> Iterator[pa.RecordBatch]:
+    """Yield `profiles_user` rows of one night: everyone with an account first, then who changed."""
+    people, scenario = world.people, world.scenario
+    robots = sum(team.users for team in world.teams)
+    rng = generator(scenario.seed, *ROBOT_PROFILES_PLACE)
+    account = np.concatenate([people.account, np.ones(robots, bool)])
+    age = np.concatenate([people.account_days, rng.integers(0, 60, robots)])
+    rfm = np.concatenate([people.rfm, rng.integers(0, 12, robots)])
+    night = (valid_from - scenario.span.start + DAY - 1) // DAY
+    user = np.arange(len(age), dtype=np.uint64)
+    changed = mix(user + np.uint64(night << 40)) % np.uint64(REFRESH) == 0
+    rows = np.flatnonzero(account & (changed | (night == 0)))
+    drift = mix(user + np.uint64(night << 41)) % np.uint64(5)
+    score = np.clip(rfm + drift.astype(np.int64) - 2, 0, 100)
+    keys = world.texts["user"].take(pa.array(rows))
+    yield _batch(keys, valid_from, USER_COLUMNS, [age[rows] + night, score[rows]])
+
+
+def ip_rows(world: World) -> Iterator[pa.RecordBatch]:
+    """Yield `profiles_ip` rows: what a list of networks knows, which is no home and no robot.
+
+    Addresses of carriers and offices are on it as such; homes are not on it at all.
+    """
+    places = world.people.places
+    rows = np.arange(places.office_start, len(world.texts["ip"]))
+    keys = world.texts["ip"].take(pa.array(rows))
+    yield _batch(keys, world.scenario.span.start, IP_COLUMNS, [rows >= places.vpn_start])
+
+
+def _batch(
+    keys: pa.Array,
+    valid_from: int,
+    columns: tuple[tuple[str, pa.DataType], ...],
+    values: Sequence[Ints | Flags],
+) -> pa.RecordBatch:
+    fields = [("key", pa.string(), False), ("valid_from", TIMESTAMP, False)]
+    schema = pa.schema(
+        [pa.field(*field) for field in fields] + [pa.field(name, kind) for name, kind in columns]
+    )
+    arrays = [
+        pa.array(value, kind) if kind == pa.bool_() else pa.array(value).cast(kind)
+        for value, (_, kind) in zip(values, columns, strict=True)
+    ]
+    moments = times(np.full(len(keys), valid_from))
+    return pa.RecordBatch.from_arrays([keys, moments, *arrays], schema=schema)

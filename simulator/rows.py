@@ -1,0 +1,104 @@
+"""Rows of the lake's tables, made from clicks and the world's texts."""
+
+from collections.abc import Iterator
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from replay.lake import ROW_GROUP
+from replay.tables import CLICKS, PURCHASES, TIMESTAMP, TRUTH
+from simulator.columns import Clicks
+from simulator.draw import Flags, Ints, Words, hex_strings
+from simulator.generate import Chunk
+from simulator.humans import HUMAN_KIND
+from simulator.world import CLICK_SALT, PURCHASE_SALT, SESSION_SALT, World
+
+CLICK_ID_DIGITS = 20
+COMMIT_EVERY = 5_000_000  # a committer lands what came in every five seconds
+STORE_EPOCH = "e1"
+
+
+def times(values: Ints) -> pa.Array:
+    """Return µs since the epoch as timestamps."""
+    return pa.array(values, pa.int64()).cast(TIMESTAMP)
+
+
+def click_ids(world: World, number: Words) -> pa.Array:
+    """Return the ids of clicks."""
+    return hex_strings(number, world.key(CLICK_SALT), CLICK_ID_DIGITS)
+
+
+def click_rows(world: World, chunk: Chunk) -> Iterator[pa.RecordBatch]:
+    """Yield rows of `clicks`, a row group at a time, so that few strings exist at once."""
+    for low in range(0, len(chunk.clicks), ROW_GROUP):
+        rows = slice(low, low + ROW_GROUP)
+        yield _clicks(world, chunk.clicks.take(rows), chunk.seq[rows])
+
+
+def _clicks(world: World, clicks: Clicks, seq: Ints) -> pa.RecordBatch:
+    texts, count = world.texts, len(clicks)
+    landed = (clicks.ts // COMMIT_EVERY + 1) * COMMIT_EVERY
+    columns = {
+        "seq": pa.array(seq),
+        "ts": times(clicks.ts),
+        "click_id": click_ids(world, clicks.number),
+        "source": _same("live", count),
+        "store_epoch": _same(STORE_EPOCH, count),
+        "user_id": _texts(texts["user"], clicks.actor, clicks.known),
+        "session_id": hex_strings(clicks.session, world.key(SESSION_SALT)),
+        "ip": _texts(texts["ip"], clicks.ip),
+        "user_agent": _texts(texts["agent"], clicks.agent),
+        "device": _texts(texts["device"], clicks.device),
+        "logged_in": pa.array(clicks.logged_in),
+        "advertiser_id": _texts(texts["advertiser"], world.market.advertiser[clicks.campaign]),
+        "campaign_id": _texts(texts["campaign"], clicks.campaign),
+        "ad_id": _texts(texts["ad"], clicks.ad),
+        "query": _texts(texts["query"], clicks.query, clicks.query >= 0),
+        "price_micros": pa.array(clicks.price),
+        "ingested_at": times(landed),
+    }
+    return pa.RecordBatch.from_pydict(columns, schema=CLICKS.schema)
+
+
+def truth_rows(world: World, chunk: Chunk) -> Iterator[pa.RecordBatch]:
+    """Yield rows of `truth`, one per click, in log order."""
+    for low in range(0, len(chunk.clicks), ROW_GROUP):
+        clicks = chunk.clicks.take(slice(low, low + ROW_GROUP))
+        columns = {
+            "click_id": click_ids(world, clicks.number),
+            "ts": times(clicks.ts),
+            "actor": _texts(world.texts["user"], clicks.actor),
+            "kind": _texts(world.kinds, clicks.kind),
+            "is_robot": pa.array(clicks.kind != HUMAN_KIND),
+        }
+        yield pa.RecordBatch.from_pydict(columns, schema=TRUTH.schema)
+
+
+def purchase_rows(world: World, chunk: Chunk) -> Iterator[pa.RecordBatch]:
+    """Yield the purchases that the chunk's clicks lead to before the simulation's end, by time."""
+    bought = chunk.clicks.take(chunk.clicks.buys_after >= 0)
+    at = bought.ts + bought.buys_after
+    order = np.lexsort((bought.number, at))
+    order = order[at[order] < world.scenario.span.end]
+    bought, at = bought.take(order), at[order]
+    advertiser = world.market.advertiser[bought.campaign]
+    ids = click_ids(world, bought.number)
+    columns = {
+        "purchase_id": hex_strings(bought.number, world.key(PURCHASE_SALT), prefix="p"),
+        "ts": times(at),
+        "user_id": _texts(world.texts["user"], bought.actor, bought.known),
+        "click_id": ids.take(pa.array(np.arange(len(bought)), mask=~bought.names_click)),
+        "advertiser_id": _texts(world.texts["advertiser"], advertiser),
+        "amount_micros": pa.array(bought.amount),
+    }
+    yield pa.RecordBatch.from_pydict(columns, schema=PURCHASES.schema)
+
+
+def _same(text: str, count: int) -> pa.Array:
+    return pa.repeat(pa.scalar(text), count)
+
+
+def _texts(table: pa.Array, index: npt.NDArray[np.int64], shown: Flags | None = None) -> pa.Array:
+    """Look up texts; null where `shown` is false."""
+    return table.take(pa.array(index, mask=None if shown is None else ~shown))

@@ -1,0 +1,130 @@
+"""Scenarios: who clicks, how much, and what goes wrong. They are data, written as TOML."""
+
+import tomllib
+from collections.abc import Mapping
+from datetime import UTC, date, datetime, timedelta
+from importlib import resources
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import BeforeValidator, Field, SerializeAsAny, ValidationError, field_validator
+
+from replay.span import Span, to_micros
+from scorer.errors import nearest
+from simulator.columns import HOUR
+from simulator.errors import BadScenario, UnknownScenario
+from simulator.market import MarketSettings
+from simulator.people import HumanSettings
+from simulator.robots import ROBOTS
+from simulator.settings import Settings
+from simulator.team import RobotSettings
+
+KINDS = {robot.name: robot for robot in ROBOTS}
+
+
+def _robots(value: object) -> object:
+    """Validate each robot by the settings of its kind."""
+    if not isinstance(value, (list, tuple)):
+        return value
+    return tuple(_robot(number, item) for number, item in enumerate(value, start=1))
+
+
+def _robot(number: int, data: object) -> RobotSettings:
+    if isinstance(data, RobotSettings):
+        return data
+    kind = data.get("kind") if isinstance(data, Mapping) else None
+    if kind not in KINDS:
+        hint = nearest(str(kind), KINDS, f"Known: {', '.join(KINDS)}.")
+        raise ValueError(f"robot {number}: no kind named {kind!r}. {hint}")
+    try:
+        return KINDS[str(kind)].settings.model_validate(data)
+    except ValidationError as exc:
+        raise ValueError(f"robot {number} ({kind}): {problems(exc)}") from exc
+
+
+class Scenario(Settings):
+    """One simulated world and its timeline.
+
+    `clicks_per_day` is what humans click on an average day; robots come on top. `start` is a
+    whole hour, UTC.
+    """
+
+    title: str
+    seed: int = Field(default=1, ge=0, lt=2**63)
+    start: datetime
+    days: int = Field(default=2, ge=1, le=3660)
+    clicks_per_day: int = Field(default=100_000, ge=100, le=1_000_000_000)
+    humans: HumanSettings = HumanSettings()
+    market: MarketSettings = MarketSettings()
+    robots: Annotated[tuple[SerializeAsAny[RobotSettings], ...], BeforeValidator(_robots)] = ()
+
+    @field_validator("start", mode="before")
+    @classmethod
+    def _whole_hour(cls, value: object) -> object:
+        if isinstance(value, date) and not isinstance(value, datetime):
+            value = datetime(value.year, value.month, value.day, tzinfo=UTC)
+        if not isinstance(value, datetime):
+            return value
+        moment = value if value.tzinfo else value.replace(tzinfo=UTC)
+        if to_micros(moment) % HOUR or to_micros(moment) < 0:
+            raise ValueError("the start must be a whole hour, UTC, since 1970")
+        return moment
+
+    @property
+    def span(self) -> Span:
+        """The simulated time."""
+        return Span(to_micros(self.start), to_micros(self.start + timedelta(days=self.days)))
+
+    @property
+    def hours(self) -> range:
+        """The simulated hours, counted since the epoch."""
+        return range(self.span.start // HOUR, self.span.end // HOUR)
+
+
+def problems(exc: ValidationError) -> str:
+    """Say on one line what does not hold, each with its key."""
+    return "; ".join(_problem(dict(error)) for error in exc.errors())
+
+
+def _problem(error: dict[str, Any]) -> str:
+    place = ".".join(str(part) for part in error["loc"])
+    message = str(error["msg"]).removeprefix("Value error, ")
+    return f"{place}: {message}" if place else message
+
+
+def parse_scenario(data: Mapping[str, object], where: str) -> Scenario:
+    """Validate TOML data; raise BadScenario naming `where`, the key, and the nearest right one."""
+    try:
+        scenario = Scenario.model_validate(dict(data))
+    except ValidationError as exc:
+        raise BadScenario(f"scenario {where}: {problems(exc)}") from exc
+    for number, robot in enumerate(scenario.robots, start=1):
+        active = robot.active()
+        if active and active[0] >= len(scenario.hours):
+            raise BadScenario(
+                f"scenario {where}: robot {number} ({robot.kind}): begins_hour {active[0]:g} is "
+                f"not before the end: {len(scenario.hours)} hours are simulated; give more --days"
+            )
+    return scenario
+
+
+def shipped() -> dict[str, Path]:
+    """Return the shipped scenarios' files by name, in order."""
+    folder = Path(str(resources.files("simulator") / "scenarios"))
+    return {path.stem: path for path in sorted(folder.glob("*.toml"))}
+
+
+def load_scenario(name: str, changes: Mapping[str, object] | None = None) -> Scenario:
+    """Load a shipped scenario by name, or a TOML file by path, with some keys changed.
+
+    Raises UnknownScenario, or BadScenario where it does not hold.
+    """
+    known = shipped()
+    path = known.get(name, Path(name))
+    if not path.is_file():
+        raise UnknownScenario(name, known)
+    try:
+        data = tomllib.loads(path.read_text())
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as exc:
+        raise BadScenario(f"scenario {name}: not TOML: {exc}") from exc
+    return parse_scenario({**data, **(changes or {})}, name)
