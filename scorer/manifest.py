@@ -1,0 +1,87 @@
+"""What a stored version says about itself; readable without torch."""
+
+from importlib import metadata
+from typing import Literal
+
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
+
+from scorer.errors import BadModelFile, BadSpec
+from scorer.spec import Spec
+
+LIBRARIES = ("numpy", "safetensors", "torch")
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class FileDigest(_Strict):
+    """A file's size in bytes and SHA-256."""
+
+    size: int
+    sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
+
+
+class TrainingRecord(_Strict):
+    """What a version was trained on: clicks with from <= ts < to, of these table versions."""
+
+    start: AwareDatetime
+    end: AwareDatetime
+    as_of: AwareDatetime | None = None
+    table_versions: dict[str, int] = Field(default_factory=dict)
+    seed: int
+    device: str
+    epochs: int
+    losses: tuple[float, ...] = ()
+    validation_losses: tuple[float, ...] = ()
+
+
+class Manifest(_Strict):
+    """`manifest.json`: everything about a version but its weights and thresholds."""
+
+    format: Literal[1] = 1
+    name: str
+    created_at: AwareDatetime
+    architecture: str
+    parameters: dict[str, int | float | list[int]] = Field(default_factory=dict)
+    spec: Spec
+    spec_digest: str
+    slice_columns: tuple[str, ...]
+    training: TrainingRecord | None = None
+    metrics: dict[str, int | float | None] = Field(default_factory=dict)
+    parent: str | None = None
+    libraries: dict[str, str] = Field(default_factory=dict)
+    files: dict[str, FileDigest]
+
+    def to_json(self) -> bytes:
+        """Return the file's bytes."""
+        return (self.model_dump_json(indent=2) + "\n").encode()
+
+
+def read_manifest(data: bytes, name: str, where: str) -> Manifest:
+    """Read and check a manifest's bytes; raise BadModelFile naming `where`."""
+    try:
+        manifest = Manifest.model_validate_json(data)
+    except ValidationError as exc:
+        raise BadModelFile(f"{where} is no manifest of a model version: {first(exc)}") from exc
+    except BadSpec as exc:
+        raise BadModelFile(f"{where}: {exc}") from exc
+    if manifest.name != name:
+        raise BadModelFile(
+            f"{where} belongs to version {manifest.name!r}; a version can't be renamed"
+        )
+    if manifest.spec.digest != manifest.spec_digest:
+        raise BadModelFile(f"{where}: the spec does not match its digest; restore the version")
+    return manifest
+
+
+def first(exc: ValidationError) -> str:
+    """Return the first of a validation's problems, as one line."""
+    error = exc.errors()[0]
+    place = ".".join(str(part) for part in error["loc"])
+    return f"{place}: {error['msg']}" if place else str(error["msg"])
+
+
+def library_versions() -> dict[str, str]:
+    """Return the versions of the libraries that weights depend on."""
+    return {name: metadata.version(name) for name in LIBRARIES}

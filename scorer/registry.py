@@ -1,0 +1,181 @@
+"""The registry: model versions written whole and never changed, loaded if every digest holds."""
+
+import os
+import shutil
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from pydantic import ValidationError
+from safetensors import SafetensorError
+from safetensors.torch import load as load_weights
+from safetensors.torch import save as save_weights
+
+from scorer.calibration import Calibration
+from scorer.errors import BadInput, BadModelFile
+from scorer.manifest import FileDigest, Manifest, TrainingRecord, first, library_versions
+from scorer.models import Architecture, build, name_of
+from scorer.scoring import Facts, Probabilities, Reals, Scorer
+from scorer.slices import DEFAULT_COLUMNS
+from scorer.spec import Spec
+from scorer.versions import (
+    CALIBRATION,
+    MANIFEST,
+    WEIGHTS,
+    ProductionPointer,
+    Versions,
+    check_name,
+    resolve,
+    sha256,
+)
+
+__all__ = ["ModelVersion", "ProductionPointer", "Registry", "resolve"]
+
+
+@dataclass(frozen=True)
+class ModelVersion:
+    """A loaded version.
+
+    `digest` is the SHA-256 of its manifest's file, and so of everything that the manifest lists.
+    """
+
+    name: str
+    manifest: Manifest
+    calibration: Calibration
+    digest: str
+    scorer: Scorer
+
+    @property
+    def spec(self) -> Spec:
+        """The features that it was trained on."""
+        return self.manifest.spec
+
+    @property
+    def weights_digest(self) -> str:
+        """SHA-256 of its weights' file."""
+        return self.manifest.files[WEIGHTS].sha256
+
+    def probabilities(
+        self, facts: Facts, reals: Reals, device: str = "cpu", threads: int = 2
+    ) -> Probabilities:
+        """Return each click's probability of being robotic; see `Scorer.probabilities`."""
+        return self.scorer.probabilities(facts, reals, device, threads)
+
+
+class Registry(Versions):
+    """The stored versions, for writing and loading."""
+
+    def load(self, name: str) -> ModelVersion:
+        """Load a version; raise UnknownModel, or BadModelFile where anything in it is not right."""
+        stored = self.stored(name)
+        calibration = self._calibration(name)
+        module = self._module(name, stored.manifest)
+        return ModelVersion(name, stored.manifest, calibration, stored.digest, Scorer(module))
+
+    def _calibration(self, name: str) -> Calibration:
+        data = self.contents(name, CALIBRATION)
+        try:
+            return Calibration.model_validate_json(data)
+        except ValidationError as exc:
+            path = self.folder / name / CALIBRATION
+            raise BadModelFile(f"{path} holds no thresholds: {first(exc)}") from exc
+
+    def _module(self, name: str, manifest: Manifest) -> Architecture:
+        path = self.folder / name / WEIGHTS
+        data = self.contents(name, WEIGHTS)
+        try:
+            module = build(manifest.architecture, manifest.spec, manifest.parameters)
+        except (BadInput, TypeError, ValueError, RuntimeError) as exc:
+            raise BadModelFile(f"{path.parent / MANIFEST}: {exc}") from exc
+        try:
+            module.load_state_dict(load_weights(data))
+        except (SafetensorError, RuntimeError) as exc:
+            said = " ".join(str(exc).split())
+            raise BadModelFile(
+                f"{path} does not fit the architecture {manifest.architecture!r}: {said}"
+            ) from exc
+        return module
+
+    def write(
+        self,
+        name: str,
+        module: Architecture,
+        spec: Spec,
+        calibration: Calibration,
+        *,
+        slice_columns: Sequence[str] = DEFAULT_COLUMNS,
+        training: TrainingRecord | None = None,
+        metrics: Mapping[str, int | float | None] | None = None,
+        parent: str | None = None,
+        created_at: datetime | None = None,
+    ) -> ModelVersion:
+        """Store a new version, whole or not at all, and return it as loaded again.
+
+        Raises BadInput where the name can't be used or is taken, OSError where the folder can't be
+        written.
+        """
+        check_name(name)
+        self.check_free(name)
+        weights = {key: value.cpu().contiguous() for key, value in module.state_dict().items()}
+        files = {
+            WEIGHTS: save_weights(weights),
+            CALIBRATION: (calibration.model_dump_json(indent=2) + "\n").encode(),
+        }
+        manifest = Manifest(
+            name=name,
+            created_at=created_at or datetime.now(UTC),
+            architecture=name_of(module),
+            parameters=dict(module.parameters_used()),
+            spec=spec,
+            spec_digest=spec.digest,
+            slice_columns=tuple(slice_columns),
+            training=training,
+            metrics=dict(metrics or {}),
+            parent=parent,
+            libraries=library_versions(),
+            files={f: FileDigest(size=len(d), sha256=sha256(d)) for f, d in files.items()},
+        )
+        self._store(name, {**files, MANIFEST: manifest.to_json()})
+        return self.load(name)
+
+    def check_free(self, name: str) -> None:
+        """Raise BadInput where a version of this name exists."""
+        if (self.folder / name).exists():
+            raise BadInput(
+                f"version {name!r} exists and versions never change; choose another name"
+            )
+
+    def _store(self, name: str, files: Mapping[str, bytes]) -> None:
+        """Write the files beside their place, then put them there in one step."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        temporary = Path(tempfile.mkdtemp(prefix=".new-", dir=self.folder))
+        try:
+            for file, data in files.items():
+                _write(temporary / file, data)
+            temporary.chmod(0o755)
+            _sync(temporary)
+            try:
+                temporary.rename(self.folder / name)  # fails where another writer was first
+            except OSError:
+                self.check_free(name)
+                raise
+            _sync(self.folder)
+        finally:
+            shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _write(path: Path, data: bytes) -> None:
+    with path.open("wb") as handle:
+        handle.write(data)
+        handle.flush()
+        os.fsync(handle.fileno())
+
+
+def _sync(folder: Path) -> None:
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
