@@ -53,8 +53,7 @@ def simulate(
     changes = {"days": days, "clicks_per_day": clicks_per_day, "seed": seed, "start": _start(start)}
     scenario = load_scenario(name, {k: v for k, v in changes.items() if v is not None})
     lake = _lake(find_home(home, Path.cwd()), currency)
-    expected = scenario.clicks_per_day * scenario.days
-    with progress("simulate", expected) as advance:
+    with progress("simulate", scenario.expected_clicks) as advance:
         written = write(lake, scenario, advance=advance)
     _show(lake, scenario, written, as_json)
 

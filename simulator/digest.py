@@ -84,6 +84,8 @@ class _Column:
             self._values.update("".join(array.drop_null().to_pylist()).encode())
         elif pa.types.is_timestamp(array.type):
             self._values.update(_bytes(array.cast(pa.int64()).fill_null(0)))
+        elif pa.types.is_boolean(array.type):
+            self._values.update(_bytes(array.fill_null(False)))
         else:
             self._values.update(_bytes(array.fill_null(0)))
 

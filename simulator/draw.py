@@ -14,7 +14,9 @@ Ints = npt.NDArray[np.int64]
 Words = npt.NDArray[np.uint64]
 Flags = npt.NDArray[np.bool_]
 
-_HEX = np.frombuffer("".join(f"{value:02x}" for value in range(256)).encode(), np.uint8)
+_HEX_PAIRS = np.frombuffer(
+    "".join(f"{value:02x}" for value in range(256)).encode(), np.uint16
+)  # two letters for each byte
 
 
 def generator(seed: int, *place: int) -> np.random.Generator:
@@ -70,10 +72,12 @@ def hex_strings(numbers: Words, key: np.uint64, digits: int = 16, prefix: str = 
     first = mix(numbers ^ key)
     words = np.stack([first, mix(first + key)], axis=1)  # (n, 2)
     raw = words.astype(">u8").view(np.uint8)  # (n, 16)
-    letters = _HEX.reshape(256, 2)[raw].reshape(len(numbers), 32)[:, :digits]
-    start = np.frombuffer(prefix.encode(), np.uint8)
-    letters = np.hstack([np.broadcast_to(start, (len(numbers), len(start))), letters])
-    return _strings(np.ascontiguousarray(letters))
+    letters = _HEX_PAIRS[raw].view(np.uint8)  # (n, 32)
+    start = len(prefix)
+    text = np.empty((len(numbers), start + digits), np.uint8)
+    text[:, :start] = np.frombuffer(prefix.encode(), np.uint8)
+    text[:, start:] = letters[:, :digits]
+    return _strings(text)
 
 
 def _strings(letters: npt.NDArray[np.uint8]) -> pa.Array:

@@ -76,6 +76,13 @@ class Scenario(Settings):
         return Span(to_micros(self.start), to_micros(self.start + timedelta(days=self.days)))
 
     @property
+    def expected_clicks(self) -> int:
+        """About how many clicks there will be, robots' included."""
+        days = [self.days if robot.active() is None else 1 for robot in self.robots]
+        robots = sum(r.share * d for r, d in zip(self.robots, days, strict=True))
+        return round(self.clicks_per_day * (self.days + robots))
+
+    @property
     def hours(self) -> range:
         """The simulated hours, counted since the epoch."""
         return range(self.span.start // HOUR, self.span.end // HOUR)

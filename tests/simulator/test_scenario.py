@@ -1,0 +1,68 @@
+"""Scenarios are data: what does not hold is named with its place and the nearest right word."""
+
+import datetime as dt
+from pathlib import Path
+
+import pytest
+
+from simulator.errors import BadScenario, UnknownScenario
+from simulator.robots import ROBOTS
+from simulator.scenario import load_scenario, shipped
+from simulator.team import RobotSettings
+
+PLAIN = 'title = "t"\nstart = 2026-03-01\n'
+
+
+def load(tmp_path: Path, text: str) -> None:
+    file = tmp_path / "mine.toml"
+    file.write_text(text)
+    load_scenario(str(file))
+
+
+@pytest.mark.parametrize("name", shipped())
+def test_every_shipped_scenario_holds_and_has_a_line(name: str) -> None:
+    scenario = load_scenario(name)
+    assert scenario.title
+    assert "\n" not in scenario.title
+
+
+def test_the_index_of_robots_names_each_once_and_by_its_settings() -> None:
+    names = [robot.name for robot in ROBOTS]
+    assert len(set(names)) == len(names)
+    for robot in ROBOTS:
+        assert robot.settings.model_fields["kind"].default == robot.name
+        assert issubclass(robot.settings, RobotSettings)
+
+
+def test_an_unknown_name_comes_with_the_nearest() -> None:
+    with pytest.raises(UnknownScenario, match="Did you mean burst"):
+        load_scenario("burts")
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ('title = "t"\nstart = 2026-03-01\ndyas = 2', "no key named 'dyas'. Did you mean days"),
+        (PLAIN + "[humans]\npurchases_rate = 1", "humans: no key named 'purchases_rate'. Did you"),
+        (
+            PLAIN + '[[robots]]\nkind = "brust"',
+            "robot 1: no kind named 'brust'. Did you mean burst",
+        ),
+        (PLAIN + '[[robots]]\nkind = "background"\nshaer = 1', "no key named 'shaer'. Did you"),
+        (PLAIN + '[[robots]]\nkind = "background"\nshare = -1', "robot 1 .background.: share"),
+        (PLAIN + "clicks_per_day = -5", "clicks_per_day"),
+        (PLAIN + "days = 0", "days"),
+        ('title = "t"\nstart = 2026-03-01T00:30:00Z', "whole hour"),
+        (PLAIN + '[humans.zones]\n"30" = 1.0', "-12 to 14"),
+        ("title = ", "not TOML"),
+        ("start = 2026-03-01", "title"),
+    ],
+)
+def test_what_does_not_hold_is_named(tmp_path: Path, text: str, message: str) -> None:
+    with pytest.raises(BadScenario, match=message):
+        load(tmp_path, text)
+
+
+def test_a_start_without_a_zone_is_utc() -> None:
+    scenario = load_scenario("quiet", {"start": dt.datetime(2026, 3, 5, 20)})
+    assert str(scenario.span) == "[2026-03-05T20:00:00Z, 2026-03-07T20:00:00Z)"
