@@ -104,7 +104,7 @@ class Lake:
         """
         table = TABLES[name]
         with writing(self.home):
-            delta = exclusive or self._ready(table)
+            delta = exclusive or self.ready(name)
             if (delta.transaction_version(transaction[0]) or 0) >= transaction[1]:
                 return 0
             parts = list(_write_parts(self.home / name, table, batches, transaction))
@@ -131,8 +131,10 @@ class Lake:
                 ) from exc
         return sum(part.rows for part in parts)
 
-    def _ready(self, table: Table) -> DeltaTable:
-        delta = self.delta(table.name)
+    def ready(self, name: str) -> DeltaTable:
+        """Open a table at its newest version; make it, empty, where it is not there."""
+        table = TABLES[name]
+        delta = self.delta(name)
         if delta is None:
             delta = DeltaTable.create(
                 self.home / table.name,

@@ -101,7 +101,7 @@ class Snapshot:
         files = pin.within(span)
         if not files:
             columns = ", ".join(
-                f'NULL::{_sql_type(f.type)} AS "{f.name}"' for f in pin.schema if f.name != "date"
+                f'NULL::{sql_type(f.type)} AS "{f.name}"' for f in pin.schema if f.name != "date"
             )
             return f"(SELECT {columns} WHERE false)"
         paths = ", ".join("'" + path.replace("'", "''") + "'" for path in files)
@@ -188,9 +188,14 @@ def _files(folder: Path, delta: DeltaTable, table: Table) -> list[File]:
     return sorted(files, key=lambda f: (f.first, f.path))
 
 
-def _sql_type(kind: pa.DataType) -> str:
+def sql_type(kind: pa.DataType) -> str:
+    """Return DuckDB's name of a column type that the lake's tables use.
+
+    >>> sql_type(pa.list_(pa.int32()))
+    'INTEGER[]'
+    """
     if pa.types.is_list(kind):
-        return _sql_type(kind.value_type) + "[]"
+        return sql_type(kind.value_type) + "[]"
     names = {
         "int64": "BIGINT",
         "int32": "INTEGER",

@@ -1,0 +1,1 @@
+"""From files to tables: what a file holds, how its columns map, which rows land."""
