@@ -305,6 +305,25 @@ class Spec(_Strict):
         """SHA-256 of the canonical JSON, in hex."""
         return hashlib.sha256(self.canonical().encode()).hexdigest()
 
+    @cached_property
+    def definitions(self) -> dict[str, str]:
+        """Feature name → all that its value depends on, as JSON: equal only for equal features."""
+        found: dict[str, object] = {}
+        for kind, groups in (("counts", self.counts), ("distincts", self.distincts)):
+            for group in groups:
+                for name, window in zip(group.names, group.parsed, strict=True):
+                    member = getattr(group, "member", None)
+                    found[name] = [kind, group.entity, member, window.length, window.resolution]
+        for gap in self.gaps:
+            found[gap.name] = ["gap", gap.entity, gap.cap_us]
+        if self.time:
+            found |= {part: ["time", self.time.zone] for part in self.time.parts}
+        for name in self.names:
+            found.setdefault(name, ["flag"])
+        for profile in self.profiles:
+            found[profile.name] = ["profile", profile.is_flag, profile.default]
+        return {name: json.dumps(value) for name, value in found.items()}
+
     def label_features(self) -> tuple[str, ...]:
         """Names of profile features that labels are made of; training refuses a spec with any."""
         return tuple(p.name for p in self.profiles if p.column.startswith(LABEL_COLUMNS))

@@ -1,0 +1,75 @@
+"""From probabilities to decisions: each click against the threshold of its slice."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from scorer.registry import ModelVersion
+from scorer.scoring import Facts, Reals
+from scorer.slices import slice_codes
+
+BORDERLINE = np.float32(1e-5)
+VALID, INVALID, UNDECIDED = "valid", "invalid", "undecided"
+
+
+@dataclass(frozen=True)
+class Decisions:
+    """One version's decisions on some clicks, an element per click.
+
+    A NaN probability is a click that could not be scored. `unseen` marks the clicks of a slice that
+    the calibration never saw, and which are held to the overall threshold.
+    """
+
+    probability: npt.NDArray[np.float32]
+    threshold: npt.NDArray[np.float32]
+    slices: pa.Array
+    unseen: npt.NDArray[np.bool_]
+
+    @property
+    def scored(self) -> npt.NDArray[np.bool_]:
+        """Which clicks have a probability."""
+        return ~np.isnan(self.probability)
+
+    @property
+    def invalid(self) -> npt.NDArray[np.bool_]:
+        """Which clicks are robotic: probability >= threshold."""
+        return self.probability >= self.threshold
+
+    @property
+    def borderline(self) -> npt.NDArray[np.bool_]:
+        """Which probabilities lie within 1e-5 of their threshold."""
+        distance: npt.NDArray[np.float32] = np.abs(self.probability - self.threshold)
+        return distance <= BORDERLINE
+
+    @property
+    def words(self) -> npt.NDArray[np.str_]:
+        """`valid`, `invalid`, or `undecided` where a click could not be scored."""
+        decided = np.where(self.invalid, INVALID, VALID)
+        return np.where(self.scored, decided, UNDECIDED)
+
+
+def decide(
+    version: ModelVersion,
+    clicks: pa.Table,
+    facts: Facts,
+    reals: Reals,
+    device: str = "cpu",
+    threads: int = 2,
+) -> Decisions:
+    """Score the clicks and hold each to its slice's threshold.
+
+    `clicks` has the version's slice columns; `facts` and `reals` are (features, clicks), raw, in
+    the order of the version's spec.
+    """
+    codes, keys = slice_codes(clicks, version.manifest.slice_columns)
+    thresholds = version.calibration.thresholds(keys)
+    known = version.calibration.slices
+    unseen = np.array([bool(known) and key not in known for key in keys], np.bool_)
+    return Decisions(
+        version.probabilities(facts, reals, device, threads),
+        thresholds[codes],
+        pa.array(keys, pa.string()).take(pa.array(codes)),
+        unseen[codes],
+    )
