@@ -33,7 +33,7 @@ class TrainingRecord(_Strict):
     device: str
     epochs: int
     losses: tuple[float, ...] = ()
-    validation_losses: tuple[float, ...] = ()
+    held_out_losses: tuple[float, ...] = ()
 
 
 class Manifest(_Strict):

@@ -8,14 +8,13 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from pydantic import ValidationError
 from safetensors import SafetensorError
 from safetensors.torch import load as load_weights
 from safetensors.torch import save as save_weights
 
 from scorer.calibration import Calibration
 from scorer.errors import BadInput, BadModelFile
-from scorer.manifest import FileDigest, Manifest, TrainingRecord, first, library_versions
+from scorer.manifest import FileDigest, Manifest, TrainingRecord, library_versions
 from scorer.models import Architecture, build, name_of
 from scorer.scoring import Facts, Probabilities, Reals, Scorer
 from scorer.slices import DEFAULT_COLUMNS
@@ -70,17 +69,9 @@ class Registry(Versions):
     def load(self, name: str) -> ModelVersion:
         """Load a version; raise UnknownModel, or BadModelFile where anything in it is not right."""
         stored = self.stored(name)
-        calibration = self._calibration(name)
+        calibration = self.calibration(name)
         module = self._module(name, stored.manifest)
         return ModelVersion(name, stored.manifest, calibration, stored.digest, Scorer(module))
-
-    def _calibration(self, name: str) -> Calibration:
-        data = self.contents(name, CALIBRATION)
-        try:
-            return Calibration.model_validate_json(data)
-        except ValidationError as exc:
-            path = self.folder / name / CALIBRATION
-            raise BadModelFile(f"{path} holds no thresholds: {first(exc)}") from exc
 
     def _module(self, name: str, manifest: Manifest) -> Architecture:
         path = self.folder / name / WEIGHTS

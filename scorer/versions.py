@@ -12,8 +12,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+from pydantic import ValidationError
+
+from scorer.calibration import Calibration
 from scorer.errors import BadInput, BadModelFile, UnknownModel
-from scorer.manifest import Manifest, read_manifest
+from scorer.manifest import Manifest, first, read_manifest
 
 MANIFEST, WEIGHTS, CALIBRATION = "manifest.json", "weights.safetensors", "calibration.json"
 NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
@@ -87,6 +90,22 @@ class Versions:
                 f"{path} does not match the digest in its manifest; restore it from a copy"
             )
         return data
+
+    def calibration(self, name: str) -> Calibration:
+        """Return a version's thresholds; raise UnknownModel or BadModelFile."""
+        data = self.contents(name, CALIBRATION)
+        try:
+            return Calibration.model_validate_json(data)
+        except ValidationError as exc:
+            path = self.folder / name / CALIBRATION
+            raise BadModelFile(f"{path} holds no thresholds: {first(exc)}") from exc
+
+    def verify(self, name: str) -> Manifest:
+        """Check the digest of every file of a version; return its manifest."""
+        manifest = self.manifest(name)
+        for file in (WEIGHTS, CALIBRATION):
+            self.contents(name, file)
+        return manifest
 
     def _age(self, name: str) -> tuple[float, str]:
         try:

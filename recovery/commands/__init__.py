@@ -1,0 +1,1 @@
+"""Commands that change what stands in production or what was decided."""

@@ -1,0 +1,170 @@
+"""`replay models`: list, show and promote stored versions."""
+
+import getpass
+
+import click
+from rich.table import Table
+
+from recovery.production import promote as put_into_production
+from replay.console import home_option, json_option, open_lake, print_json, screen, warn
+from replay.lake import Lake
+from replay.production import Production, open_versions
+from replay.snapshot import Snapshot
+from replay.span import iso_local, now_micros
+from replay.tables import CLICKS, PROMOTIONS
+from scorer.calibration import Calibration
+from scorer.errors import BadModelFile
+from scorer.manifest import Manifest
+from scorer.versions import Versions, resolve
+
+
+@click.group()
+def models() -> None:
+    """List, show and promote model versions."""
+
+
+@models.command("list")
+@home_option
+@json_option
+def list_(home: str | None, as_json: bool) -> None:
+    r"""List the stored versions, oldest first.
+
+    \b
+    Example:
+      replay models list
+    """
+    lake = open_lake(home)
+    versions, production = open_versions(lake), read_production(lake)
+    rows = [_row(versions, production, name) for name in versions.names()]
+    if as_json:
+        print_json({"versions": rows})
+        return
+    table = Table(box=None, pad_edge=False)
+    for heading in ("version", "stands as", "architecture", "trained to", "FPR", "IVR", "created"):
+        table.add_column(heading, justify="right" if heading in ("FPR", "IVR") else "left")
+    for row in rows:
+        if row["problem"]:
+            warn(str(row["problem"]))
+        table.add_row(*(str(row[key]) if row[key] is not None else "" for key in _SHOWN))
+    screen().print(table)
+
+
+_SHOWN = ("version", "stands_as", "architecture", "trained_to", "fpr", "ivr", "created_at")
+
+
+def _row(versions: Versions, production: Production, name: str) -> dict[str, object]:
+    pointers = {production.production(): "production", production.previous(): "previous"}
+    row: dict[str, object] = dict.fromkeys((*_SHOWN, "problem"))
+    row |= {"version": name, "stands_as": pointers.get(name)}
+    try:
+        manifest = versions.manifest(name)
+    except BadModelFile as exc:
+        return row | {"problem": str(exc)}
+    training = manifest.training
+    return row | {
+        "architecture": manifest.architecture,
+        "trained_to": f"{training.end:%Y-%m-%d %H:%M}" if training else None,
+        "fpr": percent(manifest.metrics.get("fpr")),
+        "ivr": percent(manifest.metrics.get("ivr")),
+        "created_at": f"{manifest.created_at:%Y-%m-%d %H:%M}",
+    }
+
+
+@models.command()
+@click.argument("version")
+@home_option
+@json_option
+def show(version: str, home: str | None, as_json: bool) -> None:
+    r"""Show what a version was made of, its thresholds and digests; VERSION may be `production`.
+
+    \b
+    Example:
+      replay models show v2
+    """
+    lake = open_lake(home)
+    versions = open_versions(lake)
+    name = resolve(version, versions, read_production(lake))
+    stored = versions.stored(name)
+    calibration = versions.calibration(name)
+    versions.verify(name)
+    if as_json:
+        manifest = stored.manifest.model_dump(mode="json")
+        thresholds = calibration.model_dump(mode="json")
+        print_json({"digest": stored.digest, **manifest, "calibration": thresholds})
+        return
+    table = Table(show_header=False, box=None, pad_edge=False)
+    for label, text in _described(stored.manifest, calibration, stored.digest):
+        table.add_row(label, text)
+    screen().print(table)
+
+
+def _described(manifest: Manifest, calibration: Calibration, digest: str) -> list[tuple[str, str]]:
+    rows = [
+        ("version", manifest.name),
+        ("created", f"{manifest.created_at:%Y-%m-%d %H:%M:%S %Z}"),
+        ("architecture", manifest.architecture),
+        ("features", ", ".join(manifest.spec.names)),
+        ("spec digest", manifest.spec_digest),
+        ("slices by", ", ".join(manifest.slice_columns)),
+        ("threshold", f"{calibration.overall:.6f} overall"),
+    ]
+    rows += [("", f"{value:.6f} {key}") for key, value in calibration.slices.items()]
+    if training := manifest.training:
+        tables = ", ".join(f"{name} {v}" for name, v in training.table_versions.items())
+        rows += [
+            ("trained on", f"[{training.start.isoformat()}, {training.end.isoformat()})"),
+            ("tables", tables),
+            ("fitted", f"{training.epochs} epochs on {training.device}, seed {training.seed}"),
+        ]
+    rows += [(f"metric {name}", _number(value)) for name, value in manifest.metrics.items()]
+    rows += [("libraries", ", ".join(f"{n} {v}" for n, v in manifest.libraries.items()))]
+    rows += [(name, f"{f.size:,} bytes, {f.sha256}") for name, f in manifest.files.items()]
+    return [*rows, ("manifest.json", digest)]
+
+
+@models.command()
+@click.argument("version")
+@click.option("--reason", required=True, help="Why; kept with the promotion.")
+@click.option("--by", metavar="NAME", help="Who promotes; else the user who is logged in.")
+@home_option
+@json_option
+def promote(version: str, reason: str, by: str | None, home: str | None, as_json: bool) -> None:
+    r"""Put a stored version into production from now on.
+
+    \b
+    Example:
+      replay models promote v2 --reason "fewer humans lost on mobile web"
+    """
+    lake = open_lake(home)
+    versions, before = open_versions(lake), read_production(lake).production()
+    name = resolve(version, versions, read_production(lake))
+    metrics = versions.manifest(name).metrics
+    row = put_into_production(lake, name, by or getpass.getuser(), reason, metrics, now_micros())
+    if as_json:
+        print_json({"before": before, **vars(row)})
+    else:
+        click.echo(f"production: {before or 'none'} → {name}, since {iso_local(row.at)}")
+
+
+def read_production(lake: Lake) -> Production:
+    """Read what stands in production now."""
+    return Production.read(Snapshot.take(lake, tables=(CLICKS, PROMOTIONS)))
+
+
+def percent(value: float | None) -> str | None:
+    """Write a share for a table; None where it is unknown.
+
+    >>> percent(0.0123), percent(None)
+    ('1.23%', None)
+    """
+    return None if value is None else f"{value:.2%}"
+
+
+def _number(value: float | None) -> str:
+    match value:
+        case None:
+            return "unknown"
+        case int():
+            return f"{value:,}"
+        case _:
+            return f"{value:.6f}"

@@ -1,0 +1,116 @@
+"""`replay train`: a new model version from a span of the log."""
+
+import click
+from rich.table import Table
+
+from replay.console import home_option, json_option, open_lake, print_json, progress, screen, warn
+from replay.snapshot import Snapshot
+from replay.span import Span, now_micros, parse_time
+from replay.training import Request, train_version
+from scorer.manifest import Manifest
+from scorer.models import ARCHITECTURES
+from scorer.scoring import DEVICES
+from scorer.spec import load_spec
+from scorer.training import Settings
+
+BARS = "▁▂▃▄▅▆▇█"
+
+
+@click.command()
+@click.option("--from", "from_", required=True, metavar="TIME", help="First moment, inclusive.")
+@click.option("--to", required=True, metavar="TIME", help="Last moment, exclusive.")
+@click.option("--name", required=True, metavar="V", help="The new version's name.")
+@click.option(
+    "--arch", type=click.Choice(list(ARCHITECTURES)), default="mlp", help="The architecture."
+)
+@click.option("--spec", default="default", metavar="NAME|FILE", help="A shipped spec or a file.")
+@click.option(
+    "--fpr-budget",
+    type=float,
+    default=0.01,
+    metavar="SHARE",
+    help="Share of purchasing clicks that may be called robotic, in (0, 1].",
+)
+@click.option("--seed", type=int, default=0, help="Same data, seed and device: same weights.")
+@click.option("--device", type=click.Choice(DEVICES), default="auto", help="Where to fit.")
+@click.option("--as-of", metavar="TIME", help="Read the lake as it was known then.")
+@home_option
+@json_option
+def train(
+    from_: str,
+    to: str,
+    name: str,
+    arch: str,
+    spec: str,
+    fpr_budget: float,
+    seed: int,
+    device: str,
+    as_of: str | None,
+    home: str | None,
+    as_json: bool,
+) -> None:
+    r"""Train a model version on weak labels.
+
+    Clicks that led to a purchase before --to stand for humans, all others for robots. The last
+    fifth of the time is held out: it stops the fitting and carries the threshold.
+
+    \b
+    Example:
+      replay train --from 2026-03-01 --to 2026-03-02 --name v2
+    """
+    now = now_micros()
+    settings = Settings(seed=seed, device=device, fpr_budget=fpr_budget)
+    span = Span(parse_time(from_, now), parse_time(to, now))
+    request = Request(name, span, load_spec(spec), arch, settings)
+    lake = open_lake(home)
+    snapshot = Snapshot.take(lake, None if as_of is None else parse_time(as_of, now))
+    with progress("features", snapshot.rows("clicks", span)) as advance:
+        version, trained = train_version(lake, snapshot, request, advance, _tell)
+    manifest = version.manifest
+    if (high := float(manifest.metrics["fpr_high"] or 0)) > fpr_budget:
+        warn(
+            f"{manifest.metrics['held_out_humans']} held-out purchasing clicks can't show an FPR "
+            f"of {fpr_budget:.2%}: it may be up to {high:.2%}"
+        )
+    if as_json:
+        print_json({"digest": version.digest, **manifest.model_dump(mode="json")})
+    else:
+        _show(manifest, trained.held_out_losses)
+
+
+def _tell(epoch: int, loss: float, held_out_loss: float) -> None:
+    click.echo(f"epoch {epoch}: loss {loss:.4f}, held out {held_out_loss:.4f}", err=True)
+
+
+def _show(manifest: Manifest, losses: list[float]) -> None:
+    metrics = manifest.metrics
+    table = Table(show_header=False, box=None, pad_edge=False)
+    rows = {
+        "version": f"{manifest.name} ({manifest.architecture})",
+        "trained on": f"{metrics['rows']:,} clicks, {metrics['humans']:,} of them purchasing",
+        "held out": f"{metrics['held_out_rows']:,} clicks, "
+        f"{metrics['held_out_humans']:,} of them purchasing",
+        "epochs": f"{len(losses)}, held-out loss {sparkline(losses)} {min(losses):.4f}",
+        "threshold": f"{metrics['threshold']:.6f}",
+        "FPR held out": interval(manifest, "fpr"),
+        "IVR held out": interval(manifest, "ivr"),
+    }
+    for label, text in rows.items():
+        table.add_row(label, text)
+    screen().print(table)
+
+
+def interval(manifest: Manifest, name: str) -> str:
+    """Write a stored rate with its 95% interval."""
+    rate, low, high = (manifest.metrics[name + end] for end in ("", "_low", "_high"))
+    return "unknown" if rate is None else f"{rate:.2%} (95%: {low:.2%} to {high:.2%})"
+
+
+def sparkline(values: list[float]) -> str:
+    """Draw a row of numbers as bars, from the lowest to the highest.
+
+    >>> sparkline([3.0, 2.0, 1.0, 1.0])
+    '█▅▁▁'
+    """
+    low, height = min(values), max(values) - min(values)
+    return "".join(BARS[round((v - low) / height * 7) if height else 0] for v in values)
