@@ -13,7 +13,7 @@ cannot both add a click. Readers need no lock: a snapshot is a list of files.
 import fcntl
 import hashlib
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,11 +23,11 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from deltalake import CommitProperties, DeltaTable, Transaction
 from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundError
-from deltalake.transaction import AddAction
+from deltalake.transaction import AddAction, RemoveAction
 
 from replay.config import LakeConfig, read_config, write_config
 from replay.errors import LakeBusy, LakeUnwritable, NotALake
-from replay.span import iso, to_datetime
+from replay.span import iso, now_micros, to_datetime
 from replay.tables import TABLES, Table
 from scorer.errors import Inconsistent, ReplayError
 
@@ -107,7 +107,8 @@ class Lake:
             delta = exclusive or self.ready(name)
             if (delta.transaction_version(transaction[0]) or 0) >= transaction[1]:
                 return 0
-            parts = list(_write_parts(self.home / name, table, batches, transaction))
+            stem = _digest(f"{transaction[0]}/{transaction[1]}")
+            parts = list(_write_parts(self.home / name, table, batches, stem))
             if not parts:
                 return 0
             transactions = [Transaction(*transaction)]
@@ -115,21 +116,65 @@ class Lake:
                 head = delta.transaction_version("head") or 0
                 transactions.append(Transaction("head", head + 1))
             schema = self._widen(delta, table, parts)
-            try:
-                delta.create_write_transaction(
-                    [part.action() for part in parts],
-                    mode="append",
-                    schema=schema,
-                    partition_by=["date"],
-                    commit_properties=CommitProperties(
-                        custom_metadata=dict(metadata or {}), app_transactions=transactions
-                    ),
-                )
-            except CommitFailedError as exc:
-                raise LakeBusy(
-                    f"another writer committed to {name} first; run the command again"
-                ) from exc
+            self._commit(
+                delta,
+                name,
+                [part.action() for part in parts],
+                schema,
+                CommitProperties(
+                    custom_metadata=dict(metadata or {}), app_transactions=transactions
+                ),
+            )
         return sum(part.rows for part in parts)
+
+    def rewrite(
+        self, delta: DeltaTable, name: str, old: Sequence[str], batches: Iterable[pa.RecordBatch]
+    ) -> int:
+        """Replace files of one date by others with the same rows; return how many rows there are.
+
+        `old` are paths within the table, `delta` the table as it was before they were read. The old
+        files stay on disk for earlier versions. What others append meanwhile is kept; where another
+        rewrite came first, raises LakeBusy. Raises Inconsistent where rows would come or go.
+        """
+        table = TABLES[name]
+        rows = {a["path"]: a["num_records"] for a in pa.table(delta.get_add_actions()).to_pylist()}
+        with writing(self.home):
+            stem = _digest("\n".join(sorted(old)))
+            parts = list(_write_parts(self.home / name, table, batches, stem))
+            if sum(part.rows for part in parts) != sum(rows[path] for path in old):
+                raise Inconsistent(f"rewriting {name} would change its number of rows")
+            at = now_micros() // 1000
+            removed = [RemoveAction(path, False, at, None, {"date": parts[0].date}) for path in old]
+            number = (delta.transaction_version("rewrite") or 0) + 1
+            self._commit(
+                delta,
+                name,
+                [*(part.action(data_change=False) for part in parts), *removed],
+                pa.schema(delta.schema().to_arrow()),
+                CommitProperties(app_transactions=[Transaction("rewrite", number)]),
+            )
+        return sum(part.rows for part in parts)
+
+    def _commit(
+        self,
+        delta: DeltaTable,
+        name: str,
+        actions: list[AddAction | RemoveAction],
+        schema: pa.Schema,
+        properties: CommitProperties,
+    ) -> None:
+        try:
+            delta.create_write_transaction(
+                actions,
+                mode="append",
+                schema=schema,
+                partition_by=["date"],
+                commit_properties=properties,
+            )
+        except CommitFailedError as exc:
+            raise LakeBusy(
+                f"another writer committed to {name} first; run the command again"
+            ) from exc
 
     def ready(self, name: str) -> DeltaTable:
         """Open a table at its newest version; make it, empty, where it is not there."""
@@ -170,7 +215,7 @@ class _Part:
     last: int
     schema: pa.Schema
 
-    def action(self) -> AddAction:
+    def action(self, *, data_change: bool = True) -> AddAction:
         bounds = (iso_milliseconds(self.first), iso_milliseconds(self.last))
         stats = {
             "numRecords": self.rows,
@@ -178,7 +223,7 @@ class _Part:
             "maxValues": {self.time: bounds[1]},
         }
         return AddAction(
-            self.path, self.size, {"date": self.date}, 0, data_change=True, stats=json.dumps(stats)
+            self.path, self.size, {"date": self.date}, 0, data_change, json.dumps(stats)
         )
 
 
@@ -195,11 +240,14 @@ def _with_date(schema: pa.Schema) -> pa.Schema:
     return schema.append(pa.field("date", pa.date32(), nullable=False))
 
 
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()[:20]
+
+
 def _write_parts(
-    folder: Path, table: Table, batches: Iterable[pa.RecordBatch], transaction: tuple[str, int]
+    folder: Path, table: Table, batches: Iterable[pa.RecordBatch], stem: str
 ) -> Iterator[_Part]:
     """Write Parquet files, one for each run of rows of one date; names repeat on a second try."""
-    stem = hashlib.sha256(f"{transaction[0]}/{transaction[1]}".encode()).hexdigest()[:20]
     writer: _PartWriter | None = None
     number = 0
     try:

@@ -34,6 +34,13 @@ class Table:
     key: tuple[str, ...]
     open_columns: bool = False
 
+    @property
+    def order(self) -> tuple[str, ...]:
+        """The columns that its rows are written in the order of; log order where it has one."""
+        if "seq" in self.schema.names:
+            return ("ts", "seq", "click_id")
+        return (self.time, *self.key)
+
 
 CLICKS = Table(
     "clicks",

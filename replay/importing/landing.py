@@ -130,12 +130,9 @@ class Landing:
         for field_name, kind in self.open_types().items():
             name = identifier(field_name)
             columns.append(f"{_open_value(f's.{name}', kind)} AS {name}")
-        order = (
-            ["ts", "seq", "click_id"] if "seq" in table.schema.names else [table.time, *table.key]
-        )
         return f"""
             SELECT {", ".join(columns)} FROM staged s JOIN landing l ON s.row = l.row
-            WHERE l.problem IS NULL ORDER BY {", ".join(map(identifier, order))}
+            WHERE l.problem IS NULL ORDER BY {", ".join(map(identifier, table.order))}
         """
 
 
