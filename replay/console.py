@@ -5,6 +5,8 @@ JSON document and nothing else.
 """
 
 import json
+import shlex
+import shutil
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -54,6 +56,18 @@ def screen(*, stderr: bool = False) -> Console:
     """Return a rich console that does not guess at numbers or markup in users' text."""
     width = None if sys.stdout.isatty() else 110
     return Console(stderr=stderr, highlight=False, markup=False, emoji=False, width=width)
+
+
+def command_line(home: str | None, *words: str) -> str:
+    """Return a command to type next: this program as it was called, and `--home` if it was given.
+
+    >>> command_line("my lake", "status").split(" ", 1)[1]
+    "status --home 'my lake'"
+    """
+    called = sys.argv[0]
+    program = "replay" if called == shutil.which("replay") else called
+    given = ["--home", home] if home else []
+    return shlex.join([program, *words, *given])
 
 
 def warn(message: str) -> None:

@@ -5,7 +5,7 @@ carried from slice to slice. The result depends neither on the slices' length no
 threads nor on how the rows lie in files.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
@@ -72,12 +72,14 @@ def stream_specs(
     chosen: str | None = None,
     slice_length: int | None = None,
     threads: int = 2,
+    advance: Callable[[int], None] | None = None,
 ) -> Iterator[ClickSlice]:
     """Yield the features of the clicks of `span`, slice by slice, in log order.
 
     Slices are cut at whole multiples of `slice_length` µs (chosen by the log's density where it is
     None) and at the span's own ends. Slices without clicks are yielded too. Every click is yielded;
     where `chosen` is a checked SQL condition, a boolean column `chosen` says which meet it.
+    `advance` hears how many clicks each slice has read, the look-back's too.
     """
     length = slice_length or choose_slice_length(snapshot, span)
     pieces = span.cut(length)
@@ -94,6 +96,8 @@ def stream_specs(
             digest: engine.advance(piece, table, wanted=wanted)
             for digest, engine in engines.items()
         }
+        if advance:
+            advance(table.num_rows)
         if wanted:
             yield ClickSlice(piece, table.select(shown), features)
 

@@ -1,0 +1,127 @@
+"""Why a decision flipped: each change gets exactly one cause, the first that fits.
+
+Two things may differ between production's decision and the replay's: the model that ran, and the
+features that it saw. Each is exchanged alone, on the same click, to see which of them flips the
+decision. Causes are found against the *production* decision.
+"""
+
+from collections.abc import Callable, Mapping
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from replay.engine import Features
+from replay.logged import has_features, logged_features, overlay
+from scorer.decisions import UNDECIDED, Decisions, decide
+from scorer.registry import ModelVersion
+
+Words = NDArray[np.str_]
+Places = NDArray[np.int64]
+CAUSES = (
+    "availability",
+    "verdict",
+    "unattributable",
+    "unreproducible",
+    "model",
+    "threshold",
+    "features",
+    "either",
+    "joint",
+)
+CAUSE_MEANING: Mapping[str, str] = {
+    "availability": "production was undecided or never logged the click",
+    "verdict": "the replay agrees with production; a published verdict had changed it",
+    "unattributable": "the log lacks the features or the model version behind the decision",
+    "unreproducible": "the service did not run what the registry says",
+    "model": "another model decides otherwise on the same features",
+    "threshold": "the same weights with another threshold",
+    "features": "production saw other features than the log gives",
+    "either": "model and features, each alone",
+    "joint": "model and features, only together",
+}
+
+
+class Attribution:
+    """Finds causes for the changes of a run of `version`.
+
+    `stored` gives a production version by name, or None where it is not stored.
+    """
+
+    def __init__(
+        self, version: ModelVersion, stored: Callable[[str], ModelVersion | None], device: str
+    ) -> None:
+        self._version = version
+        self._stored = stored
+        self._device = device
+
+    def causes(
+        self, changed: pa.Table, clicks: pa.Table, features: Mapping[str, Features]
+    ) -> list[str]:
+        """Return a cause per row of `changed`.
+
+        `changed` has the replayed `decision`, the `production` decision with its model_version,
+        spec_digest, facts and reals (nulls where production logged none), and the `place` of the
+        click in `clicks` and in the recomputed `features` (keyed by spec digest).
+        """
+        production = np.array(changed["production"].fill_null(UNDECIDED), dtype=np.str_)
+        found = np.full(len(changed), "", dtype="<U16")
+        found[production == UNDECIDED] = "availability"
+        replayed = np.array(changed["decision"], dtype=np.str_)
+        found[(found == "") & (production == replayed)] = "verdict"
+        versions = changed["model_version"].combine_chunks()
+        for name in pc.unique(versions).to_pylist():
+            same = versions.is_null() if name is None else pc.equal(versions, name)
+            mask = same.fill_null(False).to_numpy(zero_copy_only=False) & (found == "")
+            places = np.flatnonzero(mask)
+            found[places] = self._of_version(name, changed.take(places), clicks, features)
+        return [str(cause) for cause in found]
+
+    def _of_version(
+        self,
+        name: str | None,
+        changed: pa.Table,
+        clicks: pa.Table,
+        features: Mapping[str, Features],
+    ) -> Words:
+        """Return the causes of changes that one production version decided."""
+        found = np.full(len(changed), "unattributable", dtype="<U16")
+        production = None if name is None else self._stored(name)
+        if production is None:
+            return found
+        rows = np.flatnonzero(has_features(changed, production.spec))
+        if len(rows):
+            found[rows] = self._exchange(production, changed.take(rows), clicks, features)
+        return found
+
+    def _exchange(
+        self,
+        production: ModelVersion,
+        changed: pa.Table,
+        clicks: pa.Table,
+        features: Mapping[str, Features],
+    ) -> Words:
+        """Exchange model and features one at a time."""
+        version = self._version
+        places = changed["place"].to_numpy()
+        theirs = clicks.take(places)
+        was = np.array(changed["production"], dtype=np.str_)
+        logged = logged_features(changed, production.spec)
+        ours = features[version.spec.digest].take(places)
+        again = self._decide(production, theirs, logged)
+        on_logged = overlay(version.spec, ours, production.spec, logged)
+        model = self._decide(version, theirs, on_logged).words != was
+        recomputed = features[production.spec.digest].take(places)
+        features_alone = self._decide(production, theirs, recomputed).words != was
+        same_weights = version.weights_digest == production.weights_digest
+        found = np.select(
+            [model & features_alone, model, features_alone],
+            ["either", "threshold" if same_weights else "model", "features"],
+            "joint",
+        ).astype("<U16")
+        found[(again.words != was) & ~again.borderline] = "unreproducible"
+        return found
+
+    def _decide(self, version: ModelVersion, clicks: pa.Table, features: Features) -> Decisions:
+        return decide(version, clicks, features.facts, features.reals, self._device)

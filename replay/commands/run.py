@@ -1,0 +1,144 @@
+"""`replay run`: what a model version would have decided, and how that differs."""
+
+import sys
+
+import click
+
+from replay.console import (
+    command_line,
+    home_option,
+    json_option,
+    open_lake,
+    print_json,
+    progress,
+    screen,
+)
+from replay.report import run_json, run_report
+from replay.run import FEATURES, Prepared, Request, execute, parse_share, prepare
+from replay.runs import RunFolder, RunManifest, run_folder
+from replay.snapshot import connect
+from replay.span import Span, iso_local, now_micros, parse_time
+from replay.summary import Summary
+
+
+@click.command()
+@click.option("--from", "from_", required=True, metavar="TIME", help="First moment, inclusive.")
+@click.option("--to", required=True, metavar="TIME", help="Last moment, exclusive.")
+@click.option(
+    "--model", required=True, metavar="V", help="A version, or production, previous, latest."
+)
+@click.option(
+    "--features",
+    type=click.Choice(FEATURES),
+    default="recomputed",
+    help="Score features rebuilt from the log, or those that production logged.",
+)
+@click.option(
+    "--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", help="Where to score."
+)
+@click.option("--where", metavar="SQL", help="Score only clicks that meet this condition.")
+@click.option("--sample", metavar="SHARE", help="Score only this share of the users, as in 5%.")
+@click.option("--as-of", metavar="TIME", help="Read the lake as it was known then.")
+@click.option("--plan", is_flag=True, help="Say what would be read, and stop.")
+@click.option(
+    "--max-changed", metavar="SHARE", help="Exit 1 where more of the decisions change, as in 2%."
+)
+@home_option
+@json_option
+def run(
+    from_: str,
+    to: str,
+    model: str,
+    features: str,
+    device: str,
+    where: str | None,
+    sample: str | None,
+    as_of: str | None,
+    plan: bool,
+    max_changed: str | None,
+    home: str | None,
+    as_json: bool,
+) -> None:
+    r"""Replay a span with a model version and diff it.
+
+    Rebuilds every feature from raw clicks, scores each click of [from, to), and sets the decisions
+    beside production's: what changes, why, and for how much money. Nothing is published.
+
+    \b
+    Example:
+      replay run --from 2026-03-02T14:00 --to 2026-03-02T20:00 --model previous
+    """
+    now = now_micros()
+    span = Span(parse_time(from_, now), parse_time(to, now))
+    bound = parse_share(max_changed, "--max-changed") if max_changed else None
+    request = Request(
+        model, span, features, device, where, sample, parse_time(as_of, now) if as_of else None
+    )
+    lake = open_lake(home)
+    prepared = prepare(lake, request)
+    if plan:
+        _show_plan(prepared, as_json)
+        return
+    with progress("replay", prepared.to_read) as advance:
+        manifest, summary = execute(prepared, advance)
+    if as_json:
+        print_json(run_json(manifest, summary))
+    else:
+        show_run(manifest, summary, lake.config.currency)
+        _suggest(home, manifest, run_folder(lake, manifest.run_id))
+    if bound is not None and summary.changed_share > bound:
+        click.echo(
+            f"replay: {summary.changed_share:.2%} of the decisions change, more than "
+            f"--max-changed {max_changed}",
+            err=True,
+        )
+        sys.exit(1)
+
+
+def show_run(manifest: RunManifest, summary: Summary, currency: str) -> None:
+    """Print a run's report."""
+    console = screen()
+    for part in run_report(manifest, summary, currency):
+        console.print(part)
+
+
+def _suggest(home: str | None, manifest: RunManifest, folder: RunFolder) -> None:
+    """Say what to type next."""
+    click.echo("\nnext:")
+    with connect(1) as connection:
+        query = (
+            f"SELECT click_id FROM {folder.source('changes')} "
+            "ORDER BY abs(adjustment_micros) DESC, ts, seq, click_id LIMIT 1"
+        )
+        for (click_id,) in connection.sql(query).fetchall():
+            command = command_line(home, "explain", str(click_id))
+            click.echo(f"  {command}    # the largest change, in full")
+    command = command_line(home, "runs", "show", manifest.run_id)
+    click.echo(f"  {command}    # this report again")
+
+
+def _show_plan(prepared: Prepared, as_json: bool) -> None:
+    plan = prepared.plan
+    slices = len(plan.span.cut(plan.slice_length))
+    document = {
+        "model_version": plan.version.name,
+        "from": iso_local(plan.span.start),
+        "to": iso_local(plan.span.end),
+        "clicks_to_decide": prepared.coverage.clicks,
+        "clicks_to_read": prepared.to_read,
+        "files": prepared.files,
+        "look_back_hours": prepared.look_back / 3_600_000_000,
+        "slices": slices,
+        "device": plan.device,
+        "production_models": [version.name for version in plan.production],
+        "seconds": prepared.expected_seconds,
+        "notes": prepared.notes,
+    }
+    if as_json:
+        print_json(document)
+        return
+    for name, value in document.items():
+        if name != "notes":
+            click.echo(f"{name.replace('_', ' ') + ':':<20} {value}")
+    for note in prepared.notes:
+        click.echo(f"note: {note}")

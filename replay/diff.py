@@ -1,0 +1,96 @@
+"""A slice's replayed decisions beside production's: what changed, and what money it moves.
+
+A click is billed unless its decision is `invalid`. Changes and money are counted against the
+*effective* decision: production's, overlaid with every published verdict.
+"""
+
+import duckdb
+import pyarrow as pa
+
+from replay.snapshot import Snapshot, connect
+from replay.span import Span
+
+KINDS = ("to_invalid", "to_valid", "newly_decided", "missing")
+KIND_MEANING = {
+    "to_invalid": "billed, and should not have been",
+    "to_valid": "not billed, and should have been",
+    "newly_decided": "production was undecided",
+    "missing": "production never logged the click",
+}
+
+_COMPARE = """
+WITH logged AS (
+  SELECT click_id, decision, model_version, probability FROM {decisions}
+),
+published AS (
+  SELECT click_id, max_by(decision, ledger_seq) AS decision FROM {verdicts} GROUP BY click_id
+),
+beside AS (
+  SELECT r.*, l.decision AS production, coalesce(p.decision, l.decision) AS effective,
+    l.model_version AS production_model, l.probability AS production_probability
+  FROM replayed r LEFT JOIN logged l USING (click_id) LEFT JOIN published p USING (click_id)
+),
+kinds AS (
+  SELECT *,
+    CASE
+      WHEN decision = 'undecided' THEN NULL
+      WHEN effective IS NULL THEN 'missing'
+      WHEN effective = 'undecided' THEN 'newly_decided'
+      WHEN effective <> decision THEN 'to_' || decision
+    END AS difference
+  FROM beside
+)
+SELECT * EXCLUDE (difference),
+  CASE WHEN NOT borderline THEN difference END AS kind,
+  borderline AND difference IS NOT NULL AS withheld,
+  CASE WHEN decision = 'invalid' THEN 0 ELSE price_micros END
+    - CASE WHEN effective = 'invalid' THEN 0 ELSE price_micros END AS adjustment_micros
+FROM kinds
+ORDER BY place
+"""
+
+_LOGGED = """
+SELECT place, spec_digest, facts, reals, model_version
+FROM wanted LEFT JOIN (SELECT * FROM {decisions}) USING (click_id)
+ORDER BY place
+"""
+
+
+class Comparison:
+    """Sets a snapshot's decisions and verdicts beside replayed ones, slice by slice."""
+
+    def __init__(self, snapshot: Snapshot, threads: int = 2) -> None:
+        self._snapshot = snapshot
+        self._connection = connect(threads)
+
+    def beside(self, span: Span, replayed: pa.Table) -> pa.Table:
+        """Return `replayed` with production, effective, kind, withheld and adjustment_micros.
+
+        `replayed` has place, click_id, decision, borderline and price_micros. `kind` is null where
+        nothing changed; `withheld` marks a borderline click that would have been a change.
+        """
+        return self._join("replayed", replayed, _COMPARE, span)
+
+    def logged(self, span: Span, wanted: pa.Table) -> pa.Table:
+        """Return what production logged of these clicks (place, click_id): nulls where nothing."""
+        return self._join("wanted", wanted, _LOGGED, span)
+
+    def _join(self, name: str, table: pa.Table, query: str, span: Span) -> pa.Table:
+        self._connection.register(name, table)
+        found = self._connection.sql(query.format(**self._sources(span))).to_arrow_table()
+        self._connection.unregister(name)
+        return found
+
+    def _sources(self, span: Span) -> dict[str, str]:
+        return {name: self._snapshot.source(name, span) for name in ("decisions", "verdicts")}
+
+
+def production_models(
+    connection: duckdb.DuckDBPyConnection, snapshot: Snapshot, span: Span
+) -> list[str]:
+    """Return the names of the model versions behind the span's production decisions."""
+    source = snapshot.source("decisions", span)
+    query = (
+        f"SELECT DISTINCT model_version FROM {source} WHERE model_version IS NOT NULL ORDER BY 1"
+    )
+    return [name for (name,) in connection.sql(query).fetchall()]

@@ -1,0 +1,263 @@
+"""A whole run: from a request to a finished `runs/<run_id>/`."""
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from decimal import Decimal, InvalidOperation
+
+import pyarrow.compute as pc
+
+from replay.coverage import Coverage, cover
+from replay.diff import production_models
+from replay.labels import purchasing_clicks
+from replay.lake import Lake
+from replay.production import Production, models_folder
+from replay.query import check_where
+from replay.reader import choose_slice_length
+from replay.replayer import Plan, replay
+from replay.runs import (
+    RunManifest,
+    code_version,
+    new_run,
+    new_run_id,
+    read_manifest,
+    run_folder,
+    run_ids,
+)
+from replay.snapshot import Snapshot, connect
+from replay.span import Span, iso, to_datetime
+from replay.summary import Summary, Tally, reconcile, summarise
+from scorer.errors import BadInput, UnknownModel
+from scorer.registry import ModelVersion, Registry
+from scorer.scoring import choose_device
+from scorer.versions import resolve
+
+FEATURES = ("recomputed", "logged")
+SAMPLE_PARTS = 1_000_000
+
+
+@dataclass(frozen=True)
+class Request:
+    """What on-call asks for; `model` may be production, previous or latest."""
+
+    model: str
+    span: Span
+    features: str = "recomputed"
+    device: str = "auto"
+    where: str | None = None
+    sample: str | None = None
+    as_of: int | None = None
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A request made ready: what will be read, and what is already known of it."""
+
+    lake: Lake
+    request: Request
+    plan: Plan
+    coverage: Coverage
+    to_read: int
+    not_stored: tuple[str, ...]
+
+    @property
+    def look_back(self) -> int:
+        """How far before the span the log is read, µs."""
+        return max(spec.look_back for spec in self.plan.specs)
+
+    @property
+    def files(self) -> int:
+        """How many of the click log's files are read."""
+        span = Span(self.plan.span.start - self.look_back, self.plan.span.end)
+        return len(self.plan.snapshot.pinned["clicks"].within(span))
+
+    @property
+    def expected_seconds(self) -> float | None:
+        """How long the run should take, by the pace of the latest; None where there was none."""
+        ids = run_ids(self.lake)
+        if not ids:
+            return None
+        latest = read_manifest(run_folder(self.lake, ids[-1]))
+        return round(self.to_read * latest.seconds / max(latest.counts["read"], 1), 1)
+
+    @property
+    def notes(self) -> list[str]:
+        """What a reader must know before trusting the figures."""
+        found = []
+        if self.coverage.cold_clicks:
+            found.append(
+                f"cold start: the log begins at {iso(self.coverage.bounds.first)}, so windows of "
+                f"{self.coverage.cold_clicks:,} clicks reach before it"
+            )
+        found += [
+            f"gap: no click in {gap}, which the hours around it do not explain"
+            for gap in self.coverage.gaps
+        ]
+        if self.coverage.gaps:
+            found.append(
+                f"gap: windows (up to {self.look_back // 3_600_000_000} h) of "
+                f"{self.coverage.gap_clicks:,} clicks see such an hour"
+            )
+        return found + [
+            f"production ran {name!r}, which is not stored: no cause can be found"
+            for name in self.not_stored
+        ]
+
+
+def prepare(lake: Lake, request: Request) -> Prepared:
+    """Pin the lake and look at everything that can be wrong before anything is computed.
+
+    Raises a BadInput of one kind or another: an unknown model, a span outside the log, a `where`
+    that is no condition, a sample that is no share.
+    """
+    snapshot = Snapshot.take(lake, request.as_of)
+    registry = Registry(models_folder(lake))
+    with connect() as connection:
+        version = registry.load(resolve(request.model, registry, Production.read(snapshot)))
+        stored, not_stored = _production(
+            registry, production_models(connection, snapshot, request.span)
+        )
+        specs = {v.spec.digest: v.spec for v in (version, *stored)}
+        look_back = max(spec.look_back for spec in specs.values())
+        coverage = cover(connection, snapshot, request.span, look_back)
+        chosen = _chosen(request, snapshot)
+    known_until = _known_until(snapshot, coverage.bounds.last)
+    plan = Plan(
+        snapshot=snapshot,
+        span=request.span,
+        version=version,
+        production=stored,
+        purchases=purchasing_clicks(snapshot, request.span, known_by=known_until + 1),
+        known_until=known_until,
+        slice_length=choose_slice_length(snapshot, request.span),
+        features=request.features,
+        chosen=chosen,
+        device=choose_device(request.device),
+    )
+    seen = Span(request.span.start - look_back, request.span.end)
+    return Prepared(lake, request, plan, coverage, snapshot.rows("clicks", seen), not_stored)
+
+
+def execute(prepared: Prepared, advance: Callable[[int], None]) -> tuple[RunManifest, Summary]:
+    """Replay, write the parts, check that the figures reconcile, and keep the run."""
+    plan = prepared.plan
+    started = time.monotonic()
+    now = datetime.now(UTC)
+    run_id = new_run_id(now)
+    replayed, changed, read, slices = 0, Tally(0, 0), 0, 0
+
+    def count(clicks: int) -> None:
+        nonlocal read
+        read += clicks
+        advance(clicks)
+
+    with new_run(prepared.lake, run_id) as folder, connect() as connection:
+        for number, piece in enumerate(replay(plan, count)):
+            folder.write_part("decisions", number, piece.decisions)
+            folder.write_part("changes", number, piece.changes)
+            replayed += piece.decisions.num_rows
+            micros = pc.sum(piece.changes["adjustment_micros"]).as_py() or 0
+            changed = Tally(changed.clicks + piece.changes.num_rows, changed.micros + micros)
+            slices = number + 1
+        summary = summarise(connection, folder)
+        reconcile(summary, replayed, changed)
+        manifest = _manifest(
+            prepared, run_id, now, summary, slices, read, time.monotonic() - started
+        )
+        folder.write_manifest(manifest)
+    return manifest, summary
+
+
+def _manifest(
+    prepared: Prepared,
+    run_id: str,
+    now: datetime,
+    summary: Summary,
+    slices: int,
+    read: int,
+    seconds: float,
+) -> RunManifest:
+    plan, request = prepared.plan, prepared.request
+    changed = summary.changed
+    return RunManifest(
+        run_id=run_id,
+        created_at=now,
+        start=to_datetime(plan.span.start),
+        end=to_datetime(plan.span.end),
+        model_version=plan.version.name,
+        model_digest=plan.version.digest,
+        spec_digest=plan.version.spec.digest,
+        production_models=tuple(version.name for version in plan.production),
+        features=plan.features,
+        where=request.where,
+        sample=request.sample,
+        as_of=None if request.as_of is None else to_datetime(request.as_of),
+        device=plan.device,
+        slice_length_us=plan.slice_length,
+        slices=slices,
+        table_versions=plan.snapshot.versions,
+        code_version=code_version(),
+        counts={
+            "read": read,
+            "replayed": summary.clicks,
+            "decided": summary.decided,
+            "undecided": summary.undecided,
+            "changed": changed.clicks,
+            "adjustment_micros": changed.micros,
+            "cold_start": prepared.coverage.cold_clicks,
+            "gap": prepared.coverage.gap_clicks,
+        },
+        notes=tuple(prepared.notes),
+        seconds=round(seconds, 3),
+    )
+
+
+def _production(
+    registry: Registry, names: Sequence[str]
+) -> tuple[tuple[ModelVersion, ...], tuple[str, ...]]:
+    """Load production's versions; name those that are not stored."""
+    stored, not_stored = [], []
+    for name in names:
+        try:
+            stored.append(registry.load(name))
+        except UnknownModel:
+            not_stored.append(name)
+    return tuple(stored), tuple(not_stored)
+
+
+def _known_until(snapshot: Snapshot, last_click: int) -> int:
+    """Return the last moment that the lake knows of: its last click or purchase, µs."""
+    with connect(1) as connection:
+        query = f"SELECT epoch_us(max(ts)) FROM {snapshot.source('purchases')}"
+        last_purchase = connection.sql(query).fetchall()[0][0]
+    return max(last_click, last_purchase or last_click)
+
+
+def _chosen(request: Request, snapshot: Snapshot) -> str | None:
+    """Return the SQL condition that says which clicks are replayed; None for all."""
+    conditions = []
+    if request.where is not None:
+        with connect(1) as connection:
+            where = check_where(connection, request.where, snapshot.source("clicks"))
+        conditions.append(f"({where})")
+    if request.sample is not None:
+        parts = int(parse_share(request.sample, "--sample") * SAMPLE_PARTS)
+        key = "md5_number_lower(coalesce(user_id, click_id))"
+        conditions.append(f"{key} % {SAMPLE_PARTS} < {parts}")
+    return " AND ".join(conditions) or None
+
+
+def parse_share(text: str, option: str) -> Decimal:
+    """Read `5%` or `0.05` as a share in (0, 1]; raise BadInput for anything else.
+
+    >>> parse_share("5%", "--sample"), parse_share("0.25", "--sample")
+    (Decimal('0.05'), Decimal('0.25'))
+    """
+    try:
+        share = Decimal(text.removesuffix("%")) / (100 if text.endswith("%") else 1)
+    except InvalidOperation:
+        share = Decimal(0)
+    if not (share.is_finite() and 0 < share <= 1):
+        raise BadInput(f"{option} {text!r} is no share: write 5% or 0.05, above 0 and at most 1")
+    return share

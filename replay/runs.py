@@ -1,0 +1,136 @@
+"""Runs on disk: `runs/<run_id>/` with a manifest and two sets of parts.
+
+    manifest.json                 arguments, digests, table versions, device, counts, timings
+    decisions/part-<n>.parquet    a part per slice: every replayed click's decision, in log order
+    changes/part-<n>.parquet      a part per slice: the clicks whose decision changed
+
+Parts hold neither wall time nor run id, so that the same inputs give the same bytes. A run is put
+in place whole when it is finished; one that fails leaves nothing.
+"""
+
+import json
+import secrets
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from importlib import metadata
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+from pydantic import AwareDatetime, BaseModel, ConfigDict, ValidationError
+
+from replay.lake import Lake, writing
+from replay.span import Span, to_micros
+from scorer.errors import BadInput, nearest
+
+MANIFEST = "manifest.json"
+
+
+class RunManifest(BaseModel):
+    """`manifest.json` of a finished run; times are UTC, `start` and `end` the span [start, end)."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    run_id: str
+    status: str = "finished"
+    created_at: AwareDatetime
+    start: AwareDatetime
+    end: AwareDatetime
+    model_version: str
+    model_digest: str
+    spec_digest: str
+    production_models: tuple[str, ...]
+    features: str
+    where: str | None
+    sample: str | None
+    as_of: AwareDatetime | None
+    device: str
+    slice_length_us: int
+    slices: int
+    table_versions: dict[str, int]
+    code_version: str
+    counts: dict[str, int]
+    seconds: float
+    notes: tuple[str, ...]
+
+    @property
+    def span(self) -> Span:
+        """The clicks that were replayed."""
+        return Span(to_micros(self.start), to_micros(self.end))
+
+
+def new_run_id(now: datetime) -> str:
+    """Return a run id that sorts by time and that no other run has."""
+    return f"{now.astimezone(UTC):%Y%m%dT%H%M%SZ}-{secrets.token_hex(3)}"
+
+
+def code_version() -> str:
+    """Return the version of this toolkit."""
+    return metadata.version("slidr-replay")
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    """A run's parts, being written or finished."""
+
+    path: Path
+
+    def write_part(self, kind: str, number: int, rows: pa.Table) -> None:
+        """Write one slice's rows; `kind` is decisions or changes."""
+        folder = self.path / kind
+        folder.mkdir(exist_ok=True)
+        path = folder / f"part-{number:05d}.parquet"
+        pq.write_table(rows, path, compression="zstd", store_schema=False)
+
+    def write_manifest(self, manifest: RunManifest) -> None:
+        """Write the manifest."""
+        document = json.dumps(manifest.model_dump(mode="json"), indent=2, ensure_ascii=False)
+        (self.path / MANIFEST).write_text(document + "\n")
+
+    def source(self, kind: str) -> str:
+        """SQL for all parts of one kind, to stand in a FROM clause."""
+        pattern = str(self.path / kind / "*.parquet").replace("'", "''")
+        return f"read_parquet('{pattern}')"
+
+
+@contextmanager
+def new_run(lake: Lake, run_id: str) -> Iterator[RunFolder]:
+    """Give a folder to write a run in; put it in place at the end, or remove it on any error."""
+    runs = lake.home / "runs"
+    unfinished = runs / f".{run_id}.unfinished"
+    with writing(runs):
+        unfinished.mkdir(parents=True)
+        try:
+            yield RunFolder(unfinished)
+            unfinished.rename(runs / run_id)
+        finally:
+            shutil.rmtree(unfinished, ignore_errors=True)
+
+
+def run_ids(lake: Lake) -> list[str]:
+    """Return the ids of the finished runs, oldest first."""
+    return sorted(p.parent.name for p in (lake.home / "runs").glob(f"[!.]*/{MANIFEST}"))
+
+
+def run_folder(lake: Lake, run_id: str) -> RunFolder:
+    """Return a finished run's folder; raise BadInput, with the nearest ids, where there is none."""
+    known = run_ids(lake)
+    if run_id == "latest" and known:
+        run_id = known[-1]
+    if run_id not in known:
+        hint = nearest(run_id, known, "`replay runs list` shows the finished runs.")
+        raise BadInput(f"no run named {run_id!r}. {hint}")
+    return RunFolder(lake.home / "runs" / run_id)
+
+
+def read_manifest(folder: RunFolder) -> RunManifest:
+    """Read a run's manifest; raise BadInput where it does not hold."""
+    path = folder.path / MANIFEST
+    try:
+        return RunManifest.model_validate_json(path.read_bytes())
+    except (OSError, ValidationError) as exc:
+        said = str(exc).splitlines()[0]
+        raise BadInput(f"{path} is no run's manifest: {said}") from exc

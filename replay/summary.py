@@ -1,0 +1,207 @@
+"""A run in figures: frozen data, computed with SQL over the run's parts."""
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import duckdb
+
+from replay.causes import CAUSES
+from replay.diff import KINDS
+from replay.runs import RunFolder
+from scorer.errors import Inconsistent
+from scorer.metrics import Share
+
+OUTCOMES = ("purchased", "not_purchased", "too_early")
+HOUR = 3_600_000_000
+
+
+@dataclass(frozen=True)
+class Tally:
+    """Some changes: how many clicks, and the sum of their adjustments in micros."""
+
+    clicks: int
+    micros: int
+
+
+@dataclass(frozen=True)
+class AdvertiserMoney:
+    """What a run would move for one advertiser, micros; credits are negative, re-bills positive."""
+
+    advertiser_id: str
+    to_invalid: int
+    to_valid: int
+    credit_micros: int
+    rebill_micros: int
+
+
+@dataclass(frozen=True)
+class HourChanges:
+    """One hour's decided clicks and changes; `start` in µs."""
+
+    start: int
+    clicks: int
+    to_invalid: int
+    to_valid: int
+    other: int
+
+
+@dataclass(frozen=True)
+class Rates:
+    """A set of decisions: share called robotic, of all clicks and of purchasing clicks."""
+
+    ivr: Share
+    fpr: Share
+
+
+@dataclass(frozen=True)
+class Summary:
+    """What a run found."""
+
+    clicks: int
+    decided: int
+    undecided: int
+    borderline: int
+    withheld: int
+    unseen_slice: int
+    purchasing: int
+    changes: dict[str, Tally]
+    causes: dict[str, Tally]
+    outcomes: dict[str, Tally]
+    advertisers: tuple[AdvertiserMoney, ...]
+    hours: tuple[HourChanges, ...]
+    production: Rates
+    effective: Rates
+    replayed: Rates
+
+    @property
+    def changed(self) -> Tally:
+        """All changes."""
+        return Tally(
+            sum(tally.clicks for tally in self.changes.values()),
+            sum(tally.micros for tally in self.changes.values()),
+        )
+
+    @property
+    def changed_share(self) -> float:
+        """Changes / decided clicks; 0 where none was decided."""
+        return self.changed.clicks / self.decided if self.decided else 0.0
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the figures as plain data; money stays in micros."""
+        return asdict(self)
+
+
+def summarise(connection: duckdb.DuckDBPyConnection, folder: RunFolder) -> Summary:
+    """Read a run's parts."""
+    decisions, changes = folder.source("decisions"), folder.source("changes")
+    totals = _totals(connection, decisions)
+    return Summary(
+        **{name: totals[name] for name in _COUNTS},
+        changes=_tallies(connection, changes, "kind", KINDS),
+        causes=_tallies(connection, changes, "cause", CAUSES),
+        outcomes=_tallies(connection, changes, "outcome", OUTCOMES),
+        advertisers=_advertisers(connection, changes),
+        hours=_hours(connection, decisions, changes),
+        production=_rates(totals, "production"),
+        effective=_rates(totals, "effective"),
+        replayed=_rates(totals, "decision"),
+    )
+
+
+_COUNTS = {
+    "clicks": "count(*)",
+    "decided": "count(*) FILTER (decision <> 'undecided')",
+    "undecided": "count(*) FILTER (decision = 'undecided')",
+    "borderline": "count(*) FILTER (borderline)",
+    "withheld": "count(*) FILTER (withheld)",
+    "unseen_slice": "count(*) FILTER (unseen_slice)",
+    "purchasing": "count(*) FILTER (purchased)",
+}
+
+
+def _totals(connection: duckdb.DuckDBPyConnection, decisions: str) -> dict[str, int]:
+    columns = [f"{sql} AS {name}" for name, sql in _COUNTS.items()]
+    for kind in ("production", "effective", "decision"):
+        columns.append(f"count(*) FILTER ({kind} = 'invalid') AS invalid_{kind}")
+        columns.append(f"count(*) FILTER ({kind} = 'invalid' AND purchased) AS false_{kind}")
+    relation = connection.sql(f"SELECT {', '.join(columns)} FROM {decisions}")
+    return dict(zip(relation.columns, relation.fetchall()[0], strict=True))
+
+
+def _rates(totals: dict[str, int], kind: str) -> Rates:
+    return Rates(
+        Share(totals[f"invalid_{kind}"], totals["clicks"]),
+        Share(totals[f"false_{kind}"], totals["purchasing"]),
+    )
+
+
+def _tallies(
+    connection: duckdb.DuckDBPyConnection, changes: str, column: str, names: tuple[str, ...]
+) -> dict[str, Tally]:
+    query = (
+        f"SELECT {column}, count(*), sum(adjustment_micros)::BIGINT FROM {changes} "
+        f"WHERE {column} IS NOT NULL GROUP BY 1"
+    )
+    found = {
+        name: Tally(clicks, micros) for name, clicks, micros in connection.sql(query).fetchall()
+    }
+    if unknown := found.keys() - set(names):
+        raise Inconsistent(f"the run has changes of the unknown {column} {sorted(unknown)}")
+    return {name: found.get(name, Tally(0, 0)) for name in names}
+
+
+def _advertisers(
+    connection: duckdb.DuckDBPyConnection, changes: str
+) -> tuple[AdvertiserMoney, ...]:
+    """Return the money by advertiser, the largest movement first."""
+    query = f"""
+        SELECT advertiser_id,
+          count(*) FILTER (decision = 'invalid'),
+          count(*) FILTER (decision = 'valid'),
+          coalesce(sum(adjustment_micros) FILTER (adjustment_micros < 0), 0)::BIGINT,
+          coalesce(sum(adjustment_micros) FILTER (adjustment_micros > 0), 0)::BIGINT
+        FROM {changes} GROUP BY 1
+        ORDER BY sum(abs(adjustment_micros)) DESC, advertiser_id
+    """
+    return tuple(AdvertiserMoney(*row) for row in connection.sql(query).fetchall())
+
+
+def _hours(
+    connection: duckdb.DuckDBPyConnection, decisions: str, changes: str
+) -> tuple[HourChanges, ...]:
+    query = f"""
+        SELECT hour, sum(clicks)::BIGINT, sum(to_invalid)::BIGINT, sum(to_valid)::BIGINT,
+          sum(other)::BIGINT
+        FROM (
+          SELECT ts // {HOUR} * {HOUR} AS hour, 1 AS clicks, 0 AS to_invalid, 0 AS to_valid,
+            0 AS other
+          FROM {decisions}
+          UNION ALL
+          SELECT ts // {HOUR} * {HOUR}, 0, (kind = 'to_invalid')::INT, (kind = 'to_valid')::INT,
+            (kind IN ('newly_decided', 'missing'))::INT
+          FROM {changes}
+        ) GROUP BY 1 ORDER BY 1
+    """
+    return tuple(HourChanges(*row) for row in connection.sql(query).fetchall())
+
+
+def reconcile(summary: Summary, replayed: int, changed: Tally) -> None:
+    """Check the parts against what was counted while they were made; raise Inconsistent."""
+    by_cause = Tally(
+        sum(tally.clicks for tally in summary.causes.values()),
+        sum(tally.micros for tally in summary.causes.values()),
+    )
+    by_advertiser = sum(a.credit_micros + a.rebill_micros for a in summary.advertisers)
+    checks = (
+        ("clicks replayed and clicks written", replayed, summary.clicks),
+        ("clicks and decided + undecided", summary.clicks, summary.decided + summary.undecided),
+        ("changes found and changes written", changed, summary.changed),
+        ("changes and causes", summary.changed, by_cause),
+        ("adjustments and their sum by advertiser", summary.changed.micros, by_advertiser),
+    )
+    for what, first, second in checks:
+        if first != second:
+            raise Inconsistent(
+                f"the run does not reconcile: {what} are {first} and {second}. Nothing was kept; "
+                "please report this with the command that you ran"
+            )
