@@ -39,7 +39,7 @@ def simulate(
     home: str | None,
     as_json: bool,
 ) -> None:
-    r"""Make humans' and robots' clicks, purchases, profiles and the truth about them.
+    """Make humans' and robots' clicks, purchases, profiles and the truth about them.
 
     \b
     Example:

@@ -26,7 +26,7 @@ def lake() -> None:
 @home_option
 @json_option
 def compact(before: str, home: str | None, as_json: bool) -> None:
-    r"""Merge the small files of closed days, in log order. Rows and earlier versions stay.
+    """Merge the small files of closed days, in log order. Rows and earlier versions stay.
 
     \b
     Example:

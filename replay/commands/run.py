@@ -59,7 +59,7 @@ def run(
     home: str | None,
     as_json: bool,
 ) -> None:
-    r"""Replay a span with a model version and diff it.
+    """Replay a span with a model version and diff it.
 
     Rebuilds every feature from raw clicks, scores each click of [from, to), and sets the decisions
     beside production's: what changes, why, and for how much money. Nothing is published.

@@ -49,7 +49,7 @@ def train(
     home: str | None,
     as_json: bool,
 ) -> None:
-    r"""Train a model version on weak labels.
+    """Train a model version on weak labels.
 
     Clicks that led to a purchase before --to stand for humans, all others for robots. The last
     fifth of the time is held out: it stops the fitting and carries the threshold.
