@@ -80,10 +80,13 @@ class RunFolder:
 
     def write_part(self, kind: str, number: int, rows: pa.Table) -> None:
         """Write one slice's rows; `kind` is decisions or changes."""
-        folder = self.path / kind
-        folder.mkdir(exist_ok=True)
-        path = folder / f"part-{number:05d}.parquet"
+        path = self.part(kind, number)
+        path.parent.mkdir(exist_ok=True)
         pq.write_table(rows, path, compression="zstd", store_schema=False)
+
+    def part(self, kind: str, number: int) -> Path:
+        """Return the path of one slice's rows."""
+        return self.path / kind / f"part-{number:05d}.parquet"
 
     def write_manifest(self, manifest: RunManifest) -> None:
         """Write the manifest."""

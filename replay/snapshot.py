@@ -4,7 +4,7 @@
 before the clicks, so a later look at those tables sees at least what belongs to the pinned clicks.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -72,6 +72,11 @@ class Snapshot:
                 f"{_first_commit(lake)}"
             )
         return cls(lake, pinned, as_of)
+
+    @classmethod
+    def at_versions(cls, lake: Lake, versions: Mapping[str, int]) -> "Snapshot":
+        """Pin each table to a version taken earlier; a table not named had no rows then."""
+        return cls(lake, {t.name: _pin_version(lake, t, versions.get(t.name)) for t in LOG_TABLES})
 
     @property
     def versions(self) -> dict[str, int]:
@@ -142,6 +147,15 @@ def _pin(lake: Lake, table: Table, as_of: int | None) -> Pinned:
             delta = None
         elif version != delta.version():
             delta = DeltaTable(lake.home / table.name, version=version)
+    return _pinned(lake, table, delta)
+
+
+def _pin_version(lake: Lake, table: Table, version: int | None) -> Pinned:
+    delta = None if version is None else DeltaTable(lake.home / table.name, version=version)
+    return _pinned(lake, table, delta)
+
+
+def _pinned(lake: Lake, table: Table, delta: DeltaTable | None) -> Pinned:
     if delta is None:
         return Pinned(table, -1, (), table.schema)
     schema = pa.schema(delta.schema().to_arrow()) if table.open_columns else table.schema

@@ -1,0 +1,77 @@
+"""`replay runs`: the finished runs."""
+
+import click
+from rich.table import Table
+
+from replay.commands.run import show_run
+from replay.console import home_option, json_option, open_lake, print_json, screen
+from replay.report import money, run_json
+from replay.runs import read_manifest, run_folder, run_ids
+from replay.snapshot import connect
+from replay.span import iso, to_micros
+from replay.summary import summarise
+
+
+@click.group()
+def runs() -> None:
+    """List and show past runs.
+
+    \b
+    Example:
+      replay runs show latest
+    """
+
+
+@runs.command("list")
+@home_option
+@json_option
+def list_(home: str | None, as_json: bool) -> None:
+    """List the finished runs, the newest first.
+
+    \b
+    Example:
+      replay runs list
+    """
+    lake = open_lake(home)
+    found = [read_manifest(run_folder(lake, run_id)) for run_id in reversed(run_ids(lake))]
+    if as_json:
+        print_json([manifest.model_dump(mode="json") for manifest in found])
+        return
+    table = Table(box=None, pad_edge=False, padding=(0, 3, 0, 0))
+    for name in ("run", "model", "from", "to"):
+        table.add_column(name)
+    for name in ("clicks", "changes", "money"):
+        table.add_column(name, justify="right")
+    for manifest in found:
+        table.add_row(
+            manifest.run_id,
+            manifest.model_version,
+            iso(to_micros(manifest.start)),
+            iso(to_micros(manifest.end)),
+            f"{manifest.counts['replayed']:,}",
+            f"{manifest.counts['changed']:,}",
+            money(manifest.counts["adjustment_micros"], lake.config.currency, signed=True),
+        )
+    screen().print(table)
+
+
+@runs.command()
+@click.argument("run_id")
+@home_option
+@json_option
+def show(run_id: str, home: str | None, as_json: bool) -> None:
+    """Show a finished run's report again; `latest` is the newest.
+
+    \b
+    Example:
+      replay runs show latest
+    """
+    lake = open_lake(home)
+    folder = run_folder(lake, run_id)
+    manifest = read_manifest(folder)
+    with connect() as connection:
+        summary = summarise(connection, folder)
+    if as_json:
+        print_json(run_json(manifest, summary))
+    else:
+        show_run(manifest, summary, lake.config.currency)

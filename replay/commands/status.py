@@ -1,0 +1,78 @@
+"""`replay status`: what stands in production now."""
+
+from collections.abc import Iterator
+from dataclasses import asdict
+
+import click
+from rich.table import Table
+
+from replay.console import home_option, json_option, open_lake, print_json, screen
+from replay.report import percent
+from replay.span import iso_local, now_micros, to_datetime
+from replay.status import HourStatus, Status, read_status
+
+BAR_WIDTH = 30
+RUNS_SHOWN = 5
+
+
+@click.command()
+@home_option
+@json_option
+def status(home: str | None, as_json: bool) -> None:
+    """Show what stands in production now.
+
+    The version and since when, the last 24 hours of decisions, open incidents, and runs whose
+    changes are not published.
+
+    \b
+    Example:
+      replay status
+    """
+    found = read_status(open_lake(home), now_micros())
+    if as_json:
+        print_json({**asdict(found), "ivr": found.ivr.rate, "undecided": found.undecided.rate})
+        return
+    for line in _lines(found):
+        click.echo(line)
+    if found.hours:
+        screen().print(_hours(found.hours))
+
+
+def _lines(found: Status) -> Iterator[str]:
+    since = f" since {iso_local(found.since)}" if found.since is not None else ""
+    yield f"production      {found.production or 'none'}{since}"
+    yield f"previous        {found.previous or 'none'}"
+    if found.last_click is None or found.day is None:
+        yield "clicks          none yet"
+    else:
+        yield f"last click      {iso_local(found.last_click)}"
+        yield f"last 24 h       {found.day}"
+        yield f"IVR             {percent(found.ivr)} clicks"
+        yield f"undecided       {percent(found.undecided)} clicks (never logged ones too)"
+    yield from _list("open incident", found.open_incidents)
+    yield from _list("not published", found.unpublished_runs[-RUNS_SHOWN:])
+    if (more := len(found.unpublished_runs) - RUNS_SHOWN) > 0:
+        yield f"                and {more:,} older"
+
+
+def _list(name: str, lines: tuple[str, ...]) -> Iterator[str]:
+    for line in lines or ("none",):
+        yield f"{name:<16}{line}"
+
+
+def _hours(hours: tuple[HourStatus, ...]) -> Table:
+    table = Table(box=None, pad_edge=False, padding=(0, 3, 0, 0))
+    table.add_column("hour (UTC)")
+    for name in ("clicks", "invalid", "undecided"):
+        table.add_column(name, justify="right")
+    table.add_column("share invalid")
+    for hour in hours:
+        share = hour.invalid / hour.clicks
+        table.add_row(
+            f"{to_datetime(hour.start):%Y-%m-%d %H:%M}",
+            f"{hour.clicks:,}",
+            f"{hour.invalid:,}",
+            f"{hour.undecided + hour.missing:,}",
+            f"{share:7.2%} {'█' * round(share * BAR_WIDTH)}",
+        )
+    return table
