@@ -15,6 +15,7 @@ from replay.logged import has_features, logged_features, overlay
 from replay.reader import CHOSEN, HOUR
 from replay.snapshot import Snapshot
 from replay.span import Span
+from replay.tables import TIMESTAMP
 from scorer.decisions import Decisions, decide
 from scorer.registry import ModelVersion
 from scorer.spec import Spec
@@ -139,7 +140,7 @@ class _Replayer:
         )
         beside = self._comparison.beside(piece.span, replayed)
         changes = self._explain(piece, beside.filter(pc.is_valid(beside["kind"])))
-        return Replayed(piece.span, beside.select(DECISION_COLUMNS), changes)
+        return Replayed(piece.span, _timed(beside.select(DECISION_COLUMNS)), _timed(changes))
 
     def _decide(self, piece: ClickSlice) -> Decisions:
         plan = self._plan
@@ -191,6 +192,11 @@ class _Replayer:
         )
         to_invalid = pc.equal(changed["decision"], "invalid")
         return pc.if_else(to_invalid, outcome, pa.scalar(None, pa.string()))
+
+
+def _timed(rows: pa.Table) -> pa.Table:
+    """Return rows with ts as a timestamp, for those who read the parts."""
+    return rows.set_column(rows.column_names.index("ts"), "ts", rows["ts"].cast(TIMESTAMP))
 
 
 def _chosen(piece: ClickSlice) -> ClickSlice:

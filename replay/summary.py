@@ -173,11 +173,11 @@ def _hours(
         SELECT hour, sum(clicks)::BIGINT, sum(to_invalid)::BIGINT, sum(to_valid)::BIGINT,
           sum(other)::BIGINT
         FROM (
-          SELECT ts // {HOUR} * {HOUR} AS hour, 1 AS clicks, 0 AS to_invalid, 0 AS to_valid,
+          SELECT epoch_us(ts) // {HOUR} * {HOUR} AS hour, 1 AS clicks, 0 AS to_invalid, 0 AS to_valid,
             0 AS other
           FROM {decisions}
           UNION ALL
-          SELECT ts // {HOUR} * {HOUR}, 0, (kind = 'to_invalid')::INT, (kind = 'to_valid')::INT,
+          SELECT epoch_us(ts) // {HOUR} * {HOUR}, 0, (kind = 'to_invalid')::INT, (kind = 'to_valid')::INT,
             (kind IN ('newly_decided', 'missing'))::INT
           FROM {changes}
         ) GROUP BY 1 ORDER BY 1

@@ -58,10 +58,11 @@ def import_(
     home: str | None,
     as_json: bool,
 ) -> int:
-    r"""Add rows from CSV, NDJSON or Parquet files (plain, gzip or zstd) to a table.
+    """Add rows from files to a table.
 
-    A row that breaks the schema goes to `quarantine` and the rest of its file lands; a row whose
-    id the table has is dropped and counted. The same file again adds nothing.
+    Files are CSV, NDJSON or Parquet, plain or compressed with gzip or zstd. A row that breaks the
+    schema goes to `quarantine` and the rest of its file lands; a row whose id the table has is
+    dropped and counted. The same file again adds nothing.
 
     \b
     Example:
@@ -133,7 +134,9 @@ def _lake(folder: Path, option: str | None, mapped: str | None) -> Lake:
 
 def _record(lake: Lake, run_id: str) -> int:
     """Record a run as production's decisions; return how many."""
-    raise BadInput(f"run {run_id} cannot be recorded into {lake.home} yet")
+    from replay.recording import record_run  # needs torch, which importing files does not
+
+    return record_run(lake, run_id)
 
 
 def _document(report: FileReport) -> dict[str, object]:
