@@ -16,6 +16,8 @@ import click
 from replay.errors import ReplayError
 from scorer.errors import nearest
 
+INTERRUPTED = "interrupted; nothing half-done was kept"
+
 
 class Entry(NamedTuple):
     """A row of the command table: `target` is "module:function"."""
@@ -109,7 +111,11 @@ def main(args: Sequence[str] | None = None) -> NoReturn:
     except ReplayError as exc:
         fail(str(exc), exc.exit_code)
     except (KeyboardInterrupt, click.Abort):
-        fail("interrupted; nothing half-done was kept", 130)
+        fail(INTERRUPTED, 130)
+    except RuntimeError as exc:
+        if str(exc) != "Query interrupted":  # what DuckDB makes of Ctrl-C
+            raise
+        fail(INTERRUPTED, 130)
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(128 + signal.SIGPIPE)

@@ -1,5 +1,7 @@
 """The command line as a whole: its table, its help, its exit codes."""
 
+import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -8,7 +10,8 @@ import click
 import pytest
 
 from docs.generate import commands
-from replay.cli import COMMANDS, Entry, root
+from replay.cli import COMMANDS, INTERRUPTED, Entry, root
+from replay.lake import Lake
 
 LEAVES = [context for context in commands() if not isinstance(context.command, click.Group)]
 HEAVY = {"deltalake", "duckdb", "numba", "numpy", "pyarrow", "pydantic", "rich", "torch"}
@@ -94,6 +97,43 @@ def test_bare_replay_shows_help_and_fails() -> None:
     done = replay()
     assert (done.returncode, done.stdout) == (2, "")
     assert "Commands:\n  run " in done.stderr
+
+
+def test_ctrl_c_while_a_file_is_read(tmp_path: Path) -> None:
+    pipe = tmp_path / "clicks.csv"
+    os.mkfifo(pipe)
+    arguments = [
+        "import",
+        "clicks",
+        str(pipe),
+        "--home",
+        str(tmp_path / "lake"),
+        "--currency",
+        "USD",
+    ]
+    command = [sys.executable, "-m", "replay.cli", *arguments]
+    with (
+        subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process,
+        pipe.open("w"),  # opens when the command has opened its end
+    ):
+        process.send_signal(signal.SIGINT)
+        _, errors = process.communicate(timeout=30)
+    assert (process.returncode, errors) == (130, f"replay: {INTERRUPTED}\n")
+    assert not (tmp_path / "lake").exists()
+
+
+def test_ctrl_c_while_duckdb_works(tmp_path: Path) -> None:
+    Lake.create(tmp_path / "lake", "USD")
+    query = "SELECT sum(a.range * b.range) FROM range(100000000) a, range(100000000) b"
+    script = (
+        "import os, signal, threading; from replay.cli import main;"
+        "threading.Timer(2, os.kill, (os.getpid(), signal.SIGINT)).start();"
+        f"main(['sql', {query!r}, '--home', {str(tmp_path / 'lake')!r}])"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stderr) == (130, f"replay: {INTERRUPTED}\n")
 
 
 def test_output_cut_short_by_a_pipe_is_no_traceback() -> None:
