@@ -51,7 +51,7 @@ def read_config(home: Path) -> LakeConfig:
 def write_config(home: Path, config: LakeConfig) -> None:
     """Write a new lake's `replay.toml`."""
     lines = [f'currency = "{config.currency}"', f"format = {config.format}", ""]
-    temporary = home / (FILE + ".new")
+    temporary = home / f"{FILE}.{os.getpid()}.new"  # two processes may make the lake at once
     temporary.write_text("\n".join(lines))
     temporary.replace(home / FILE)
 

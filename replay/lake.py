@@ -323,6 +323,7 @@ _UNWRITABLE = {
     "Read-only file system": "the file system is read-only",
     "File too large": "a file-size limit was reached",
     "Disk quota exceeded": "the disk quota is used up",
+    "No usable temporary directory": "no folder for temporary files can be written",
 }
 
 

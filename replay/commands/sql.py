@@ -33,7 +33,9 @@ Row = list[object]
 @home_option
 @json_option
 def sql(query: str, as_csv: bool, as_of: str | None, home: str | None, as_json: bool) -> None:
-    r"""Query the lake with DuckDB: every table is a view, and so is `runs`. Nothing can be written.
+    """Query the lake with DuckDB, read-only.
+
+    Every table is a view, and so is `runs`. A query can read nothing else and write nothing.
 
     \b
     Example:

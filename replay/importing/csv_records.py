@@ -161,7 +161,11 @@ class CsvReader:
 
 
 def _needs_care(data: bytes) -> bool:
-    """Tell whether a block has blank lines or carriage returns that end no line."""
+    """Tell whether a block is not UTF-8, has blank lines, or carriage returns that end no line."""
+    try:
+        data.decode()
+    except UnicodeDecodeError:
+        return True
     return (
         data.startswith((b"\n", b"\r\n"))
         or b"\n\n" in data

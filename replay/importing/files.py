@@ -197,4 +197,6 @@ def _reading(path: Path) -> Iterator[None]:
         prefix = "" if str(exc).startswith(str(path)) else f"{path}: "
         raise BadInput(prefix + str(exc)) from exc
     except OSError as exc:
-        raise BadInput(f"{path}: cannot be read: {exc.strerror or exc}") from exc
+        # Arrow reports what is wrong inside of a file as an OSError without a number.
+        what = "damaged or cut off" if exc.errno is None else "cannot be read"
+        raise BadInput(f"{path}: {what}: {exc.strerror or exc}") from exc

@@ -102,10 +102,10 @@ class Landing:
                 found[name] = schema.field(name).type
                 continue
             text = identifier(name)
-            row = self.connection.execute(
+            ((boolean,),) = self.connection.execute(
                 f"SELECT bool_and(lower({text}) IN {_TRUTHS}) FROM staged WHERE problem IS NULL"
-            ).fetchone()
-            found[name] = pa.bool_() if row and row[0] else pa.float64()
+            ).fetchall()
+            found[name] = pa.bool_() if boolean else pa.float64()
         return found
 
     def rows(self) -> str:
