@@ -13,14 +13,16 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+from numpy.typing import NDArray
 
 from replay.lake import Lake
 from replay.tables import TABLES, TIMESTAMP, Table
 
 Row = Mapping[str, Any]
-Layout = Sequence[Sequence[int]]
+Layout = Sequence[Sequence[int] | NDArray[np.int64]]
 
 CLICK: Row = {
     "source": "live",
@@ -82,7 +84,7 @@ def add_rows(
     data = rows if isinstance(rows, pa.Table) else to_table(table, rows)
     delta = lake.delta(name)
     done = 0 if delta is None else delta.version() + 1
-    for number, chosen in enumerate(commits if commits is not None else [range(len(data))]):
+    for number, chosen in enumerate(commits if commits is not None else [np.arange(len(data))]):
         part = _by_date(data.take(pa.array(chosen, pa.int64())), table.time)
         lake.append(name, part.combine_chunks().to_batches(), (f"test-{done}-{number}", 1))
 

@@ -5,6 +5,7 @@ draws them passes with a window that is off by one. Here times lie on a grid of 
 or take a microsecond or half a bucket; keys are so few that every click has company.
 """
 
+import random
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
@@ -50,15 +51,23 @@ SMALL = parse_spec(
 
 # Before midnight UTC; before Berlin's clocks go forward; before they go back (all 2026).
 BASES = (1_774_655_700_000_000, 1_774_745_700_000_000, 1_792_889_700_000_000)
+JUNE = 1_780_315_200_000_000  # 2026-06-01T12:00Z, far from midnight and any change of clocks
 STEP = 30 * SECOND  # half of the shortest window, half of the coarsest bucket
 NEAR = (0, 0, 0, 0, -1, 1, SECOND // 2, SECOND - 1, SECOND, -999, 1000)
-GROUPS = (0, 0, 10 * MINUTE, 20 * MINUTE)  # a look-back apart, so that some see each other no more
+# Bursts a look-back apart, or a bucket less: the later clicks see the earlier just yet, or no more.
+BURSTS = (
+    (0,),
+    (0, 10 * MINUTE),
+    (0, 10 * MINUTE - 10 * SECOND),
+    (0, 10 * MINUTE - 10 * SECOND, 20 * MINUTE - 10 * SECOND),
+)
 
 # Users and ips share values; "ab" + "c" and "a" + "bc" would be the same if merely joined; and a
 # null that was turned into text would meet a real key.
 USERS = ("a", "b", "null", None)
 IPS = ("a", "a", "a", "ab", "null", None)  # "a" is the hot one
 AGENTS = ("c", "bc", None)
+FEW = (("a",), ("a", None), IPS)  # ips of a log; one alone makes every edge matter
 
 
 @dataclass(frozen=True)
@@ -76,24 +85,19 @@ class Case:
 
 
 def offsets() -> st.SearchStrategy[int]:
-    """Times after the base: on the grid, or next to it."""
-    return st.builds(
-        lambda group, step, near: group + step * STEP + near,
-        st.sampled_from(GROUPS),
-        st.integers(0, 5),
-        st.sampled_from(NEAR),
-    )
+    """Times after the start of a burst: on the grid, or next to it."""
+    return st.builds(lambda k, near: k * STEP + near, st.integers(0, 5), st.sampled_from(NEAR))
 
 
-def rows(base: int) -> st.SearchStrategy[dict[str, Any]]:
+def rows(times: Sequence[int], ips: Sequence[str | None]) -> st.SearchStrategy[dict[str, Any]]:
     """One click's columns but for its id."""
     return st.fixed_dictionaries(
         {
-            "ts": offsets().map(lambda offset: base + offset),
+            "ts": st.sampled_from(times),
             "seq": st.integers(0, 1),
             "user_id": st.sampled_from(USERS),
             "session_id": st.sampled_from(("s", "t", None)),
-            "ip": st.sampled_from(IPS),
+            "ip": st.sampled_from(ips),
             "user_agent": st.sampled_from(AGENTS),
             "ad_id": st.sampled_from(("x", "y", None)),
             "device": st.sampled_from(("desktop", "mobile_web", "tablet")),
@@ -116,10 +120,13 @@ def snapshots(
 
 
 @st.composite
-def cases(draw: st.DrawFn, max_clicks: int = 12) -> Case:
+def cases(draw: st.DrawFn, max_clicks: int = 14) -> Case:
     """A colliding log in some layout, and a span whose ends often meet a click's own time."""
     base = draw(st.sampled_from(BASES))
-    drawn = draw(st.lists(rows(base), min_size=1, max_size=max_clicks))
+    bursts = draw(st.sampled_from(BURSTS))
+    steps = draw(st.lists(offsets(), min_size=2, max_size=4, unique=True))
+    pool = [base + burst + step for burst in bursts for step in steps]
+    drawn = draw(st.lists(rows(pool, draw(st.sampled_from(FEW))), min_size=5, max_size=max_clicks))
     # Ids in an order that has nothing to do with time, to break ties; one sorts after all of ASCII.
     ids = draw(st.permutations([f"{n}" for n in range(len(drawn) - 1)] + ["ø"]))
     clicks = tuple(click(click_id=i, **row) for i, row in zip(ids, drawn, strict=True))
@@ -144,15 +151,21 @@ def _cut(order: Sequence[int], at: set[int]) -> tuple[tuple[int, ...], ...]:
 
 
 def spans(base: int, times: Sequence[int]) -> st.SearchStrategy[Span]:
-    """Spans from before the log, cut at a click's time (through a tie), or past the look-back."""
-    ends = [base - 60 * MINUTE, base - 1, base + 10 * MINUTE, base + 30 * MINUTE]
-    edge = st.sampled_from([*times, *times, *(t + 1 for t in times), *ends])
-    return st.builds(lambda a, b: Span(min(a, b), max(a, b) + (a == b)), edge, edge)
+    """The whole log; from or up to a click, others of its time in it or not; or between any two."""
+    early, late = base - 60 * MINUTE, base + 60 * MINUTE
+    edge = st.sampled_from([*times, *(t + 1 for t in times), base - 1, late])
+    later = st.sampled_from(sorted(times)[len(times) // 2 :])  # with a look-back to see
+    return st.one_of(
+        st.just(Span(early, late)),
+        later.map(lambda start: Span(start, late)),
+        edge.map(lambda end: Span(early, end)),
+        st.builds(lambda a, b: Span(min(a, b), max(a, b) + (a == b)), edge, edge),
+    )
 
 
 def slice_lengths() -> st.SearchStrategy[int | None]:
-    """How finely a stream is sliced: a second, a bucket, uneven, more than the log, or as it is."""
-    return st.sampled_from((None, SECOND * 7, STEP, MINUTE, 7 * MINUTE + 1, 86_400 * SECOND))
+    """How finely a stream is sliced: a bucket, an edge, uneven, more than the log, or as it is."""
+    return st.sampled_from((None, SECOND, STEP, MINUTE, 7 * MINUTE + 1, 86_400 * SECOND))
 
 
 @st.composite
@@ -176,3 +189,44 @@ def specs(draw: st.DrawFn) -> Spec:
         },
         "drawn",
     )
+
+
+def crowd(rows: int, seed: int = 0, base: int = JUNE) -> Case:
+    """Return a log of as many clicks of the same kind, the same at every call, to ask all of."""
+    draw = random.Random(seed)
+    pool = [
+        base + burst + draw.randint(0, 5) * STEP + draw.choice(NEAR)
+        for burst in BURSTS[-1]
+        for _ in range(8)
+    ]
+    clicks = [
+        click(
+            draw.choice(pool),
+            seq=draw.randint(0, 1),
+            click_id=f"{n:04d}"[::-1],
+            user_id=draw.choice(USERS),
+            session_id=draw.choice(("s", "t", None)),
+            ip=draw.choice(IPS),
+            user_agent=draw.choice(AGENTS),
+            ad_id=draw.choice(("x", "y", None)),
+            device=draw.choice(("desktop", "mobile_web", "tablet")),
+            logged_in=draw.random() < 0.5,
+        )
+        for n in range(rows)
+    ]
+    times = [c["ts"] for c in clicks]
+    user = [
+        {"key": key, "valid_from": ts, "account_age_days": age, "is_staff": staff}
+        for key, ts, age, staff in [
+            ("a", base - MINUTE, 36.6, False),
+            ("a", min(times), 0.1, True),
+            ("a", base + 10 * MINUTE, None, None),
+            ("b", max(times), 16_777_217.0, False),
+            ("b", draw.choice(times) + 1, -2.5, False),
+        ]
+    ]
+    ip = [{"key": "a", "valid_from": times[n], "is_datacenter": n == 1} for n in (0, 1)]
+    order = list(range(rows))
+    draw.shuffle(order)
+    commits = _cut(order, {rows // 3, rows // 2})
+    return Case(tuple(clicks), {"user": user, "ip": ip}, commits, Span(base, base + 60 * MINUTE))

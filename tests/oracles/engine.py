@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -57,18 +57,34 @@ def ask(
     return Answer(ids, dict(zip(spec.names, columns, strict=True)))
 
 
+class Ask(Protocol):
+    """Whatever answers for a case: the engine, or one with a mistake seeded."""
+
+    def __call__(
+        self, case: Case, spec: Spec, slice_length: int | None = None, threads: int = 2
+    ) -> Answer:
+        """Return the features of the case's span."""
+        ...
+
+
 def ask_case(case: Case, spec: Spec, slice_length: int | None = None, threads: int = 2) -> Answer:
-    """Write the case to a lake of its own, and ask the engine."""
+    """Write the case to a lake of its own, and ask the engine.
+
+    A slice is at least a sixth of what is read: slices of a long span would take long.
+    """
+    if slice_length is not None:
+        slice_length = max(slice_length, (case.span.length + spec.look_back) // 6)
     with TemporaryDirectory() as folder:
-        return ask(snapshot_of(Path(folder), case), spec, case.span, slice_length, threads)
+        snapshot = snapshot_of(Path(folder), case, spec)
+        return ask(snapshot, spec, case.span, slice_length, threads)
 
 
-def snapshot_of(home: Path, case: Case) -> Snapshot:
-    """Write the case to a lake at `home` and pin it."""
+def snapshot_of(home: Path, case: Case, spec: Spec) -> Snapshot:
+    """Write the clicks, and the profiles that the spec asks for, to a lake at `home`; pin it."""
     lake = make_lake(home)
-    for name, rows in case.profiles.items():
-        if rows:
-            add_rows(lake, f"profiles_{name}", rows)
+    for name in dict.fromkeys(profile.table for profile in spec.profiles):
+        if case.profiles.get(name):
+            add_rows(lake, f"profiles_{name}", case.profiles[name])
     add_rows(lake, "clicks", case.clicks, case.commits)
     return Snapshot.take(lake)
 
@@ -89,7 +105,7 @@ def answer(spec: Spec, ids: list[str], values: Mapping[str, Sequence[float] | Co
 
 def assert_equal(got: Answer, expected: Answer) -> None:
     """Same clicks in the same order, and the same bits in every feature."""
-    assert got.ids == expected.ids
+    assert got.ids == expected.ids, f"other clicks: got {got.ids}, expected {expected.ids}"
     assert list(got.values) == list(expected.values)
     for name, wanted in expected.values.items():
         here = got.values[name]
