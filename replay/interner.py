@@ -75,7 +75,7 @@ class StringInterner:
     def _reserve(self, keys: int, size: int) -> None:
         need = self.size + keys
         if 2 * need > len(self._slots):
-            self._slots = np.full(_power_of_two(4 * need), NULL, np.int64)
+            self._slots = np.full(_power_of_two(2 * need), NULL, np.int64)
             _place(self._hashes, self._slots, self.size)
         self._hashes = grown(self._hashes, need)
         self._ends = grown(self._ends, need + 1)
@@ -101,7 +101,7 @@ class PairInterner:
     def _encode_piece(self, first: Codes, second: Codes, out: Codes) -> None:
         need = self.size + len(first)
         if 2 * need > len(self._slots):
-            self._slots = np.full(_power_of_two(4 * need), NULL, np.int64)
+            self._slots = np.full(_power_of_two(2 * need), NULL, np.int64)
             _place_pairs(self._keys, self._slots, self.size)
         self._keys = grown(self._keys, need)
         self.size = _encode_pairs(first, second, self._slots, self._keys, self.size, out)
@@ -185,21 +185,25 @@ def _encode_strings(
     out: Int32s,
 ) -> int:
     mask = np.uint64(len(slots) - 1)
+    guesses = np.empty(_BLOCK, np.int64)
     for begin in range(0, len(hashes), _BLOCK):
-        end = min(begin + _BLOCK, len(hashes))
-        # The block's slots are fetched before any is used, so that the cache misses overlap.
-        for i in range(begin, end):
-            out[i] = np.int32(slots[hashes[i] & mask])
-        for i in range(begin, end):
+        block = min(_BLOCK, len(hashes) - begin)
+        # Two light passes over the block fetch what the third needs: the cache misses overlap.
+        for i in range(block):
+            guesses[i] = slots[hashes[begin + i] & mask]
+        for i in range(block):
+            guesses[i] = ends[max(guesses[i], 0) & 0xFFFFFFFF]
+        for i in range(begin, begin + block):
             if not valid[i]:
                 out[i] = -1
                 continue
-            string = data[offsets[i] : offsets[i + 1]]
-            place = _find(hashes[i], string, slots, ends, arena)
+            start, length = offsets[i], offsets[i + 1] - offsets[i]
+            place = _find(hashes[i], data, start, length, slots, ends, arena)
             if slots[place] < 0:
                 at = ends[size]
-                arena[at : at + len(string)] = string
-                ends[size + 1] = at + len(string)
+                for j in range(length):
+                    arena[at + j] = data[start + j]
+                ends[size + 1] = at + length
                 known_hashes[size] = hashes[i]
                 slots[place] = _tagged(hashes[i], size)
                 size += 1
@@ -208,7 +212,15 @@ def _encode_strings(
 
 
 @kernel
-def _find(hashed: np.uint64, string: Bytes, slots: Int64s, ends: Int64s, arena: Bytes) -> np.uint64:
+def _find(
+    hashed: np.uint64,
+    data: Bytes,
+    start: int,
+    length: int,
+    slots: Int64s,
+    ends: Int64s,
+    arena: Bytes,
+) -> np.uint64:
     """Return the slot that holds the string, or the free one where it belongs."""
     mask = np.uint64(len(slots) - 1)
     place = hashed & mask
@@ -216,20 +228,15 @@ def _find(hashed: np.uint64, string: Bytes, slots: Int64s, ends: Int64s, arena: 
     while slots[place] >= 0:
         if slots[place] >> 32 == wanted:
             code = slots[place] & 0xFFFFFFFF
-            if _equal(string, arena[ends[code] : ends[code + 1]]):
-                return place
+            at = ends[code]
+            if ends[code + 1] - at == length:
+                same = 0
+                while same < length and arena[at + same] == data[start + same]:
+                    same += 1
+                if same == length:
+                    return place
         place = (place + np.uint64(1)) & mask
     return place
-
-
-@kernel
-def _equal(first: Bytes, second: Bytes) -> bool:
-    same = len(first) == len(second)
-    i = 0
-    while same and i < len(first):
-        same = first[i] == second[i]
-        i += 1
-    return same
 
 
 @kernel
