@@ -27,7 +27,7 @@ from deltalake.transaction import AddAction, RemoveAction
 
 from replay.config import LakeConfig, read_config, write_config
 from replay.errors import LakeBusy, LakeUnwritable, NotALake
-from replay.span import iso, now_micros, to_datetime
+from replay.span import iso, now_micros
 from replay.tables import TABLES, Table
 from scorer.errors import Inconsistent, ReplayError
 
@@ -341,10 +341,8 @@ def writing(place: Path) -> Iterator[None]:
                     f"{place} cannot be written: {meaning}. Nothing was committed; "
                     "make room or choose another place, then run the command again."
                 ) from exc
+        if isinstance(exc, OSError) and exc.strerror:
+            raise LakeUnwritable(
+                f"{exc.filename or place} cannot be written: {exc.strerror}"
+            ) from exc
         raise
-
-
-def commit_time(version: Mapping[str, object]) -> str:
-    """Return a history entry's own timestamp as ISO 8601."""
-    stamp = version.get("timestamp")
-    return to_datetime(int(str(stamp)) * 1000).isoformat()

@@ -55,7 +55,7 @@ def choose_slice_length(snapshot: Snapshot, span: Span) -> int:
     log = snapshot.log_span()
     covered = min(span.length, log.length) if log else span.length
     for length in SLICE_LENGTHS:
-        if clicks * length <= SLICE_CLICKS * max(covered, 1):
+        if clicks <= SLICE_CLICKS or clicks * length <= SLICE_CLICKS * covered:
             return length
     return SLICE_LENGTHS[-1]
 
