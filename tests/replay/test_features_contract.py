@@ -2,16 +2,18 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
+from replay.features import stream
 from replay.span import Span
 from scorer.spec import Spec, parse_spec
 from tests.lakes import Row, click
 from tests.oracles import plain
-from tests.oracles.engine import Answer, Ask, ask_case, assert_equal
+from tests.oracles.engine import Answer, Ask, ask_case, assert_equal, snapshot_of
 from tests.strategies import JUNE, MINUTE, SECOND, SMALL, Case, crowd
 
 IDS = ("user_id", "session_id", "ip", "user_agent", "ad_id")
@@ -244,6 +246,19 @@ def test_ties_count_in_order_of_seq_and_then_click_id() -> None:
     answer = ask_case(case, parse_spec(window, "test"))
     assert answer.ids == ["10", "9", "z", "é", "Z", "a"]
     assert answer.values["clicks_ip_1m"].tolist() == [1, 2, 3, 4, 5, 6]
+
+
+def test_columns_asked_for_come_along_row_by_row(tmp_path: Path) -> None:
+    spec = parse_spec({"flags": {"devices": ["desktop"]}}, "test")
+    wanted = ("device", "price_micros", "user_id")
+    for piece in stream(snapshot_of(tmp_path, CROWD, spec), spec, CROWD.span, columns=wanted):
+        assert piece.facts[1].tolist() == [
+            d == "desktop" for d in piece.clicks["device"].to_pylist()
+        ]
+        inside = [c for c in log_of(CROWD) if piece.span.start <= c["ts"] < piece.span.end]
+        for name in (*wanted, "ts", "seq", "click_id"):
+            found = piece.clicks.column(name).to_pylist()
+            assert found == [c[name] for c in inside]
 
 
 def test_a_log_without_profiles_gives_the_defaults() -> None:

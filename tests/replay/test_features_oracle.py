@@ -74,7 +74,7 @@ def test_the_two_oracles_agree(case: Case) -> None:
 
 
 @pytest.mark.soak
-@settings(max_examples=3000, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=1000, deadline=None, suppress_health_check=list(HealthCheck))
 @given(cases(max_clicks=25), specs(), slice_lengths(), st.sampled_from((1, 2, 3)))
 def test_engine_equals_brute_force_at_length(
     case: Case, spec: Spec, slice_length: int | None, threads: int
