@@ -16,15 +16,19 @@ import pyarrow as pa
 import pyarrow.dataset as ds
 
 from replay.errors import BadQuery
+from replay.runs import MANIFEST
 from replay.snapshot import Pinned, Snapshot, connect
 
 BATCH_ROWS = 8192
-RUNS = pa.schema(
-    [
-        (name, pa.string())
-        for name in ("run_id", "created_at", "model_version", "from", "to", "status", "manifest")
-    ]
-)
+# The columns of `runs`, and the key of each in a run's manifest.
+RUNS = {
+    "run_id": "run_id",
+    "created_at": "created_at",
+    "model_version": "model_version",
+    "from": "start",
+    "to": "end",
+    "status": "status",
+}
 
 
 @contextmanager
@@ -125,16 +129,15 @@ def _dataset(pin: Pinned) -> ds.Dataset:
 
 def _runs(folder: Path) -> pa.Table:
     rows = []
-    for path in sorted(folder.glob("*/manifest.json")):
+    for path in sorted(folder.glob(f"*/{MANIFEST}")):
         text = path.read_text(encoding="utf-8", errors="replace")
         try:
             manifest = json.loads(text)
         except ValueError:
-            manifest = {"status": "damaged"}
-        row = {name: manifest.get(name) for name in RUNS.names}
-        row = {name: None if value is None else str(value) for name, value in row.items()}
-        rows.append({**row, "run_id": path.parent.name, "manifest": text})
-    return pa.Table.from_pylist(rows, RUNS)
+            manifest = {"run_id": path.parent.name, "status": "damaged"}
+        row = {name: manifest.get(key) for name, key in RUNS.items()}
+        rows.append({**row, "manifest": text})
+    return pa.Table.from_pylist(rows, pa.schema([(n, pa.string()) for n in (*RUNS, "manifest")]))
 
 
 @contextmanager

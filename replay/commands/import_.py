@@ -3,11 +3,11 @@
 from pathlib import Path
 
 import click
-from rich.table import Table as ScreenTable
 
 from replay.config import LakeConfig, check_currency, find_home
 from replay.console import home_option, json_option, print_json, screen, warn
 from replay.errors import BadInput, BadMap, NotALake
+from replay.formats import new_table
 from replay.importing.column_map import ColumnMap, read_map
 from replay.importing.files import open_source
 from replay.importing.importer import import_file
@@ -72,7 +72,9 @@ def import_(
     if from_run is not None:
         if table != "decisions" or files:
             raise BadInput("--from-run goes with `replay import decisions` and no file")
-        added = _record(Lake.open(folder), from_run)
+        from replay.recording import record_run  # loads torch, which a file's import can spare
+
+        added = record_run(Lake.open(folder), from_run)
         if as_json:
             print_json({"run_id": from_run, "added": added})
         else:
@@ -132,13 +134,6 @@ def _lake(folder: Path, option: str | None, mapped: str | None) -> Lake:
     return lake
 
 
-def _record(lake: Lake, run_id: str) -> int:
-    """Record a run as production's decisions; return how many."""
-    from replay.recording import record_run  # needs torch, which importing files does not
-
-    return record_run(lake, run_id)
-
-
 def _document(report: FileReport) -> dict[str, object]:
     return {
         "file": report.file,
@@ -153,13 +148,12 @@ def _document(report: FileReport) -> dict[str, object]:
 
 
 def _show(reports: list[FileReport]) -> None:
-    table = ScreenTable("file", "table")
-    for name in ("read", "added", "duplicates", "filtered", "quarantined"):
-        table.add_column(name, justify="right")
+    counted = (">read", ">added", ">duplicates", ">filtered", ">quarantined")
+    made = new_table("file", "table", *counted)
     for r in reports:
         counts = (r.read, r.added, r.duplicates, r.filtered, sum(r.quarantined.values()))
-        table.add_row(r.file, r.table, *(f"{count:,}" for count in counts))
-    screen().print(table)
+        made.add_row(r.file, r.table, *(f"{count:,}" for count in counts))
+    screen().print(made)
     for r in reports:
         for reason, count in r.quarantined.items():
             screen().print(f"{r.file}: {count:,} in quarantine: {reason}")

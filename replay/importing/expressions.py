@@ -74,19 +74,20 @@ def condition(rows: RowFilter, places: Mapping[str, str]) -> str:
 
 
 def time_of(text: str, form: str, zone: str | None) -> str:
-    """SQL for a time read from `text`; null where it is none, or not within 1970 to 9999."""
+    """SQL for a time read from `text`; null where it is none. See `rule` for its bounds."""
     if scale := EPOCHS.get(form):
-        number = f"TRY_CAST(TRY_CAST({text} AS DECIMAL(30, 6)) * {scale}::DECIMAL(7, 0) AS BIGINT)"
-        return f"CASE WHEN {number} BETWEEN 0 AND 253402300799999999 \
-THEN make_timestamptz({number}) END"
+        number = f"TRY_CAST({text} AS DECIMAL(30, 6)) * {scale}::DECIMAL(7, 0)"
+        return f"make_timestamptz(TRY_CAST({number} AS BIGINT))"
     local = f"timezone({literal(zone or 'UTC')}, %s)"
-    if form == "iso":
-        time = f"CASE WHEN regexp_matches({text}, {_HAS_OFFSET}) \
-THEN TRY_CAST({text} AS TIMESTAMPTZ) ELSE {local % f'TRY_CAST({text} AS TIMESTAMP)'} END"
-    else:
+    if form != "iso":
         time = f"TRY_STRPTIME({text}, {literal(form)})"
-        time = time if "%z" in form or "%Z" in form else local % time
-    return f"CASE WHEN ({time}) BETWEEN {_TIMES} THEN ({time}) END"
+        return time if "%z" in form or "%Z" in form else local % time
+    if zone is None:
+        return f"TRY_CAST({text} AS TIMESTAMPTZ)"
+    return (
+        f"CASE WHEN regexp_matches({text}, {_HAS_OFFSET}) THEN TRY_CAST({text} AS TIMESTAMPTZ) "
+        f"ELSE {local % f'TRY_CAST({text} AS TIMESTAMP)'} END"
+    )
 
 
 def value_of(kind: Kind, text: str, value: ValueFrom) -> str:
@@ -116,7 +117,8 @@ def value_of(kind: Kind, text: str, value: ValueFrom) -> str:
 def integer_of(text: str) -> str:
     """SQL for a whole number; a plain cast would round 1.5 to 2."""
     return (
-        f"CASE WHEN regexp_full_match({text}, {_INTEGER}) "
+        f"CASE WHEN TRY_CAST({text} AS BIGINT)::VARCHAR = {text} THEN TRY_CAST({text} AS BIGINT) "
+        f"WHEN regexp_full_match({text}, {_INTEGER}) "
         f"THEN TRY_CAST(TRY_CAST({text} AS DECIMAL(38, 6)) AS BIGINT) END"
     )
 
@@ -137,6 +139,8 @@ UNREADABLE = {
 def rule(kind: Kind, value: str) -> tuple[str, str] | None:
     """SQL that is true where a readable value breaks its column's rule, and the reason; or None."""
     match kind:
+        case Kind.TIME:
+            return f"NOT {value} BETWEEN {_TIMES}", UNREADABLE[kind]
         case Kind.MONEY | Kind.UNITS:
             return f"{value} < 0", "negative price"
         case Kind.PROBABILITY:

@@ -27,6 +27,8 @@ from scorer.errors import nearest
 
 FILTERED = "filtered"
 BROKEN_JSON = "broken JSON"
+# Tables of which only the lake can tell whether a row may land.
+CHECKED_LATER = frozenset({"decisions", "verdicts", "profiles_user", "profiles_ip"})
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,63}")
 
 
@@ -69,14 +71,15 @@ class Plan:
             f"{value_of(t.kind, f'x{i}', v)} AS v{i}" for i, (t, v) in enumerate(self.columns)
         ]
         fills = [f"v{i} AS {identifier(t.fills)}" for i, (t, _) in enumerate(self.columns)]
-        finger = f"md5_number({self._fingerprint()})" if self.numbers_rows else "row"
+        finger = f"md5_number({self._joined('chr(31)')})" if self.numbers_rows else "row"
         return f"""
-            SELECT row, line, text, {self._problem()} AS problem, order_key, fingerprint,
+            SELECT row, line, {self._kept_text()} AS text, problem, order_key, fingerprint,
                    {", ".join(fills)}
+            FROM (SELECT *, {self._problem()} AS problem
             FROM (SELECT *, {", ".join(values)}, {integer_of("order_text")} AS order_key
-            FROM (SELECT row, line, text, broken, {kept} AS kept, {order} AS order_text,
+            FROM (SELECT *, {kept} AS kept, {order} AS order_text,
                          {finger} AS fingerprint, {", ".join([*texts, *missing])}
-            FROM ({self._records(relation)})))
+            FROM ({self._records(relation)}))))
         """
 
     def _places(self) -> dict[str, str]:
@@ -89,14 +92,8 @@ class Plan:
 
     def _records(self, relation: str) -> str:
         """SQL for row, line, broken, text and the fields."""
-        columns = [f"c{i}" for i in range(len(self.source.columns))]
-        if self.source.kind == "CSV":
-            text = f"concat_ws({literal(self.source.delimiter)}, {', '.join(columns)})"
-            return f"SELECT * REPLACE (coalesce(text, {text}) AS text) FROM {relation}"
-        if self.source.kind == "Parquet":
-            names = [literal(name) for name in self.source.columns]
-            pairs = ", ".join(f"{n}: {c}" for n, c in zip(names, columns, strict=True))
-            return f"SELECT * REPLACE (to_json({{{pairs}}})::VARCHAR AS text) FROM {relation}"
+        if self.source.kind != "NDJSON":
+            return f"FROM {relation}"
         paths = ", ".join(literal(_pointer(name)) for name in self.source.columns)
         return f"""
             SELECT *, CASE WHEN broken IS NULL
@@ -108,11 +105,23 @@ class Plan:
                   FROM {relation})
         """
 
-    def _fingerprint(self) -> str:
-        if self.source.kind != "CSV":
+    def _kept_text(self) -> str:
+        """SQL for the text of a row that is, or may yet be, bad; it is costly for every row."""
+        text = f"coalesce(text, {self._joined(literal(self.source.delimiter))})"
+        if self.table.name in CHECKED_LATER:
+            return text
+        return f"CASE WHEN problem.reason <> '{FILTERED}' THEN {text} END"
+
+    def _joined(self, separator: str) -> str:
+        """SQL for a record as one text; a Parquet record as JSON."""
+        if self.source.kind == "NDJSON":
             return "text"
         columns = [f"c{i}" for i in range(len(self.source.columns))]
-        return f"concat_ws(chr(31), {', '.join(columns)})"
+        if self.source.kind == "CSV":
+            return f"concat_ws({separator}, {', '.join(columns)})"
+        names = [literal(name) for name in self.source.columns]
+        pairs = ", ".join(f"{n}: {c}" for n, c in zip(names, columns, strict=True))
+        return f"to_json({{{pairs}}})::VARCHAR"
 
     def _problem(self) -> str:
         cases = [f"WHEN {sql} THEN {problem(name, why)}" for sql, name, why in self._checks()]

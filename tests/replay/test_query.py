@@ -93,7 +93,7 @@ def test_as_of_reads_what_was_known_then(lake: Lake) -> None:
 
 
 def test_every_table_is_there_and_so_are_past_runs(lake: Lake) -> None:
-    manifest = {"model_version": "v1", "created_at": "2026-03-02T00:00:00Z", "status": "complete"}
+    manifest = {"run_id": "r1", "model_version": "v1", "start": "2026-03-01", "status": "finished"}
     folder = lake.home / "runs" / "r1"
     folder.mkdir(parents=True)
     (folder / "manifest.json").write_text(json.dumps(manifest))
@@ -102,9 +102,9 @@ def test_every_table_is_there_and_so_are_past_runs(lake: Lake) -> None:
     names = {row["name"] for row in json.loads(output(lake, "SHOW TABLES", "--json"))}
     assert {"clicks", "decisions", "verdicts", "quarantine", "truth", "runs"} <= names
     found = json.loads(output(lake, "FROM runs ORDER BY run_id", "--json"))
-    assert [(r["run_id"], r["model_version"], r["status"]) for r in found] == [
-        ("r1", "v1", "complete"),
-        ("r2", None, "damaged"),
+    assert [(r["run_id"], r["model_version"], r["from"], r["status"]) for r in found] == [
+        ("r1", "v1", "2026-03-01", "finished"),
+        ("r2", None, None, "damaged"),
     ]
     assert json.loads(found[0]["manifest"]) == manifest
 
