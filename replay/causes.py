@@ -19,28 +19,6 @@ from scorer.registry import ModelVersion
 
 Words = NDArray[np.str_]
 Places = NDArray[np.int64]
-CAUSES = (
-    "availability",
-    "verdict",
-    "unattributable",
-    "unreproducible",
-    "model",
-    "threshold",
-    "features",
-    "either",
-    "joint",
-)
-CAUSE_MEANING: Mapping[str, str] = {
-    "availability": "production was undecided or never logged the click",
-    "verdict": "the replay agrees with production; a published verdict had changed it",
-    "unattributable": "the log lacks the features or the model version behind the decision",
-    "unreproducible": "the service did not run what the registry says",
-    "model": "another model decides otherwise on the same features",
-    "threshold": "the same weights with another threshold",
-    "features": "production saw other features than the log gives",
-    "either": "model and features, each alone",
-    "joint": "model and features, only together",
-}
 
 
 class Attribution:

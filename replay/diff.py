@@ -10,14 +10,6 @@ import pyarrow as pa
 from replay.snapshot import Snapshot, connect
 from replay.span import Span
 
-KINDS = ("to_invalid", "to_valid", "newly_decided", "missing")
-KIND_MEANING = {
-    "to_invalid": "billed, and should not have been",
-    "to_valid": "not billed, and should have been",
-    "newly_decided": "production was undecided",
-    "missing": "production never logged the click",
-}
-
 _COMPARE = """
 WITH logged AS (
   SELECT click_id, decision, model_version, probability FROM {decisions}

@@ -7,39 +7,13 @@ from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from replay.causes import CAUSE_MEANING
-from replay.diff import KIND_MEANING
+from replay.changes import CAUSES, KINDS, OUTCOMES
+from replay.formats import bar, money, new_table, percent
 from replay.runs import RunManifest
 from replay.span import iso, iso_local, to_datetime
 from replay.summary import HOUR, AdvertiserMoney, HourChanges, Summary, Tally
-from scorer.metrics import Share
 
 ADVERTISERS_SHOWN = 10
-BAR_WIDTH = 40
-MICROS = 1_000_000
-
-
-def money(micros: int, currency: str, *, signed: bool = False) -> str:
-    """Write micros as units with two decimals; the only place where money is rounded.
-
-    >>> money(-1_234_565_000, "USD"), money(5_000_000, "EUR", signed=True)
-    ('-1,234.57 USD', '+5.00 EUR')
-    """
-    hundredths = (abs(micros) + 5_000) // 10_000
-    sign = "-" if micros < 0 and hundredths else "+" if signed and hundredths else ""
-    return f"{sign}{hundredths // 100:,}.{hundredths % 100:02d} {currency}"
-
-
-def percent(share: Share) -> str:
-    """Write a share with its 95% interval, or say that it is unknown.
-
-    >>> percent(Share(1, 100)), percent(Share(0, 0))
-    ('1.00% [0.18%, 5.45%] of 100', 'unknown (none known)')
-    """
-    if share.rate is None:
-        return "unknown (none known)"
-    low, high = share.interval
-    return f"{share.rate:.2%} [{low:.2%}, {high:.2%}] of {share.whole:,}"
 
 
 def run_report(manifest: RunManifest, summary: Summary, currency: str) -> Iterator[RenderableType]:
@@ -49,11 +23,16 @@ def run_report(manifest: RunManifest, summary: Summary, currency: str) -> Iterat
         yield Text("\nNo decision changes.")
     else:
         yield Text(f"\n{_sentence(manifest, summary, currency)}")
-        yield _tallies("what changes", summary.changes, KIND_MEANING, currency)
-        yield _tallies("why", summary.causes, CAUSE_MEANING, currency)
-        yield _outcomes(summary, currency)
-        yield _advertisers(summary.advertisers, currency)
-        yield _hours(summary.hours)
+        for part in (
+            _tallies("what changes", summary.changes, KINDS, currency),
+            _tallies("why", summary.causes, CAUSES, currency),
+            _tallies("of what becomes invalid", summary.outcomes, OUTCOMES, currency),
+            _advertisers(summary.advertisers, currency),
+            _hours(summary.hours),
+        ):
+            yield Text("")
+            yield part
+    yield Text("")
     yield _rates(summary)
     for note in notes(manifest, summary):
         yield Text(f"note: {note}")
@@ -119,79 +98,50 @@ def _sentence(manifest: RunManifest, summary: Summary, currency: str) -> str:
 
 
 def _tallies(
-    title: str, tallies: dict[str, Tally], meaning: Mapping[str, str], currency: str
+    title: str, tallies: Mapping[str, Tally], meaning: Mapping[str, str], currency: str
 ) -> Table:
-    table = _table(title, "meaning", "clicks", "money")
+    made = new_table(title, "meaning", ">clicks", ">money")
     for name, tally in tallies.items():
         if tally.clicks:
-            table.add_row(
-                name, meaning[name], f"{tally.clicks:,}", money(tally.micros, currency, signed=True)
-            )
-    return table
-
-
-def _outcomes(summary: Summary, currency: str) -> Table:
-    table = _table("of those that become invalid", "clicks", "money")
-    for name, tally in summary.outcomes.items():
-        amount = money(tally.micros, currency, signed=True)
-        table.add_row(name.replace("_", " "), f"{tally.clicks:,}", amount)
-    return table
+            amount = money(tally.micros, currency, signed=True)
+            made.add_row(name, meaning[name], f"{tally.clicks:,}", amount)
+    return made
 
 
 def _advertisers(advertisers: tuple[AdvertiserMoney, ...], currency: str) -> Table:
-    table = _table("advertiser", "to invalid", "to valid", "credit", "re-bill", "net")
+    made = new_table("advertiser", ">to invalid", ">to valid", ">credit", ">re-bill", ">net")
     shown, rest = advertisers[:ADVERTISERS_SHOWN], advertisers[ADVERTISERS_SHOWN:]
-    for row in shown:
-        _add_advertiser(table, row, currency)
-    if rest:
-        _add_advertiser(table, _sum(f"{len(rest):,} others", rest), currency)
-    table.add_section()
-    _add_advertiser(table, _sum("all", advertisers), currency)
-    return table
-
-
-def _add_advertiser(table: Table, row: AdvertiserMoney, currency: str) -> None:
-    amounts = (row.credit_micros, row.rebill_micros, row.credit_micros + row.rebill_micros)
-    written = [money(amount, currency, signed=True) for amount in amounts]
-    table.add_row(row.advertiser_id, f"{row.to_invalid:,}", f"{row.to_valid:,}", *written)
+    rows = [*shown, _sum(f"{len(rest):,} others", rest)] if rest else list(shown)
+    for row in (*rows, _sum("all", advertisers)):
+        amounts = (row.credit_micros, row.rebill_micros, row.credit_micros + row.rebill_micros)
+        written = [money(amount, currency, signed=True) for amount in amounts]
+        made.add_row(row.advertiser_id, f"{row.to_invalid:,}", f"{row.to_valid:,}", *written)
+    return made
 
 
 def _sum(name: str, rows: Iterable[AdvertiserMoney]) -> AdvertiserMoney:
-    columns = zip(
-        *((r.to_invalid, r.to_valid, r.credit_micros, r.rebill_micros) for r in rows), strict=True
-    )
-    return AdvertiserMoney(name, *(sum(column) for column in columns))
+    figures = ((r.to_invalid, r.to_valid, r.credit_micros, r.rebill_micros) for r in rows)
+    return AdvertiserMoney(name, *(sum(column) for column in zip(*figures, strict=True)))
 
 
 def _hours(hours: tuple[HourChanges, ...]) -> Table:
     """Draw the share of each hour's clicks that changed."""
-    table = _table("hour (UTC)", "clicks", "to invalid", "to valid", "share changed")
-    table.columns[-1].justify = "left"
+    made = new_table("hour (UTC)", ">clicks", ">to invalid", ">to valid", ">other", "share changed")
     for hour in hours:
         changed = hour.to_invalid + hour.to_valid + hour.other
-        share = changed / hour.clicks if hour.clicks else 0.0
-        bar = "█" * round(share * BAR_WIDTH) or ("▏" if changed else "")
-        table.add_row(
-            f"{to_datetime(hour.start):%Y-%m-%d %H:%M}",
-            f"{hour.clicks:,}",
-            f"{hour.to_invalid:,}",
-            f"{hour.to_valid:,}",
-            f"{share:7.2%} {bar}",
-        )
-    return table
+        counts = (hour.clicks, hour.to_invalid, hour.to_valid, hour.other)
+        written = [f"{count:,}" for count in counts]
+        start = f"{to_datetime(hour.start):%Y-%m-%d %H:%M}"
+        made.add_row(start, *written, bar(changed, hour.clicks))
+    return made
 
 
 def _rates(summary: Summary) -> Table:
-    table = _table("decisions", "IVR: invalid clicks", "FPR: invalid purchasing clicks")
-    for name in ("production", "effective", "replayed"):
-        rates = getattr(summary, name)
-        table.add_row(name, percent(rates.ivr), percent(rates.fpr))
-    return table
-
-
-def _table(first: str, *others: str) -> Table:
-    table = Table(title_justify="left", box=None, pad_edge=False, padding=(0, 3, 0, 0))
-    table.add_column(first)
-    for name in others:
-        table.add_column(name, justify="left" if name == "meaning" else "right")
-    return table
+    made = new_table("decisions", "IVR: invalid clicks", "FPR: invalid purchasing clicks")
+    for name, rates in (
+        ("production", summary.production),
+        ("effective", summary.effective),
+        ("replayed", summary.replayed),
+    ):
+        made.add_row(name, percent(rates.ivr), percent(rates.fpr))
+    return made

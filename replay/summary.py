@@ -1,17 +1,16 @@
 """A run in figures: frozen data, computed with SQL over the run's parts."""
 
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from typing import Any
 
 import duckdb
 
-from replay.causes import CAUSES
-from replay.diff import KINDS
+from replay.changes import CAUSES, KINDS, OUTCOMES
 from replay.runs import RunFolder
 from scorer.errors import Inconsistent
 from scorer.metrics import Share
 
-OUTCOMES = ("purchased", "not_purchased", "too_early")
 HOUR = 3_600_000_000
 
 
@@ -136,7 +135,7 @@ def _rates(totals: dict[str, int], kind: str) -> Rates:
 
 
 def _tallies(
-    connection: duckdb.DuckDBPyConnection, changes: str, column: str, names: tuple[str, ...]
+    connection: duckdb.DuckDBPyConnection, changes: str, column: str, names: Iterable[str]
 ) -> dict[str, Tally]:
     query = (
         f"SELECT {column}, count(*), sum(adjustment_micros)::BIGINT FROM {changes} "
@@ -169,18 +168,18 @@ def _advertisers(
 def _hours(
     connection: duckdb.DuckDBPyConnection, decisions: str, changes: str
 ) -> tuple[HourChanges, ...]:
+    hour = f"epoch_us(ts) // {HOUR} * {HOUR} AS hour"
     query = f"""
-        SELECT hour, sum(clicks)::BIGINT, sum(to_invalid)::BIGINT, sum(to_valid)::BIGINT,
-          sum(other)::BIGINT
-        FROM (
-          SELECT epoch_us(ts) // {HOUR} * {HOUR} AS hour, 1 AS clicks, 0 AS to_invalid, 0 AS to_valid,
-            0 AS other
-          FROM {decisions}
-          UNION ALL
-          SELECT epoch_us(ts) // {HOUR} * {HOUR}, 0, (kind = 'to_invalid')::INT, (kind = 'to_valid')::INT,
-            (kind IN ('newly_decided', 'missing'))::INT
-          FROM {changes}
-        ) GROUP BY 1 ORDER BY 1
+        WITH of_decisions AS (SELECT {hour}, count(*) AS clicks FROM {decisions} GROUP BY 1),
+        of_changes AS (
+          SELECT {hour},
+            count(*) FILTER (kind = 'to_invalid') AS to_invalid,
+            count(*) FILTER (kind = 'to_valid') AS to_valid,
+            count(*) FILTER (kind NOT IN ('to_invalid', 'to_valid')) AS other
+          FROM {changes} GROUP BY 1
+        )
+        SELECT hour, clicks, coalesce(to_invalid, 0), coalesce(to_valid, 0), coalesce(other, 0)
+        FROM of_decisions LEFT JOIN of_changes USING (hour) ORDER BY hour
     """
     return tuple(HourChanges(*row) for row in connection.sql(query).fetchall())
 

@@ -4,18 +4,16 @@ from datetime import datetime
 from pathlib import Path
 
 import click
-from rich.table import Table
 
 from replay.config import check_currency, find_home
 from replay.console import home_option, json_option, print_json, progress, screen
 from replay.errors import BadInput
+from replay.formats import money, new_table
 from replay.lake import Lake
 from replay.span import iso, now_micros, parse_time, to_datetime
 from simulator.scenario import Scenario, load_scenario, shipped
 from simulator.write import Written
 from simulator.write import simulate as write
-
-MICROS = 1_000_000
 
 
 @click.command()
@@ -39,7 +37,9 @@ def simulate(
     home: str | None,
     as_json: bool,
 ) -> None:
-    """Make humans' and robots' clicks, purchases, profiles and the truth about them.
+    """Make clicks with a known truth.
+
+    Humans and robots, their purchases and profiles, and who was what.
 
     \b
     Example:
@@ -77,10 +77,10 @@ def _show_list(as_json: bool) -> None:
     if as_json:
         print_json({"scenarios": [{"name": n, "title": t} for n, t in titles.items()]})
         return
-    table = Table("scenario", "what happens", box=None, pad_edge=False)
+    made = new_table("scenario", "what happens")
     for name, title in titles.items():
-        table.add_row(name, title)
-    screen().print(table)
+        made.add_row(name, title)
+    screen().print(made)
 
 
 def _show(lake: Lake, scenario: Scenario, written: Written, as_json: bool) -> None:
@@ -98,12 +98,10 @@ def _show(lake: Lake, scenario: Scenario, written: Written, as_json: bool) -> No
             }
         )
         return
-    table = Table("actors", box=None, pad_edge=False)
-    table.add_column("clicks", justify="right")
-    table.add_column(f"spend, {lake.config.currency}", justify="right")
+    made = new_table("actors", ">clicks", ">spend")
     for kind, clicks in written.clicks.items():
-        table.add_row(kind, f"{clicks:,}", f"{written.micros[kind] / MICROS:,.2f}")
-    screen().print(table)
+        made.add_row(kind, f"{clicks:,}", money(written.micros[kind], lake.config.currency))
+    screen().print(made)
     total = sum(written.clicks.values())
     click.echo(
         f"{total:,} clicks and {written.purchases:,} purchases in {scenario.span}, "

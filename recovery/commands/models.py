@@ -3,10 +3,10 @@
 import getpass
 
 import click
-from rich.table import Table
 
 from recovery.production import promote as put_into_production
 from replay.console import home_option, json_option, open_lake, print_json, screen, warn
+from replay.formats import described, new_table
 from replay.lake import Lake
 from replay.production import Production, open_versions
 from replay.snapshot import Snapshot
@@ -27,7 +27,7 @@ def models() -> None:
 @home_option
 @json_option
 def list_(home: str | None, as_json: bool) -> None:
-    r"""List the stored versions, oldest first.
+    """List the stored versions, oldest first.
 
     \b
     Example:
@@ -39,14 +39,13 @@ def list_(home: str | None, as_json: bool) -> None:
     if as_json:
         print_json({"versions": rows})
         return
-    table = Table(box=None, pad_edge=False)
-    for heading in ("version", "stands as", "architecture", "trained to", "FPR", "IVR", "created"):
-        table.add_column(heading, justify="right" if heading in ("FPR", "IVR") else "left")
+    headings = ("version", "stands as", "architecture", "trained to", ">FPR", ">IVR", "created")
+    made = new_table(*headings)
     for row in rows:
         if row["problem"]:
             warn(str(row["problem"]))
-        table.add_row(*(str(row[key]) if row[key] is not None else "" for key in _SHOWN))
-    screen().print(table)
+        made.add_row(*(str(row[key]) if row[key] is not None else "" for key in _SHOWN))
+    screen().print(made)
 
 
 _SHOWN = ("version", "stands_as", "architecture", "trained_to", "fpr", "ivr", "created_at")
@@ -75,7 +74,7 @@ def _row(versions: Versions, production: Production, name: str) -> dict[str, obj
 @home_option
 @json_option
 def show(version: str, home: str | None, as_json: bool) -> None:
-    r"""Show what a version was made of, its thresholds and digests; VERSION may be `production`.
+    """Show what a version was made of, its thresholds and digests; VERSION may be `production`.
 
     \b
     Example:
@@ -92,10 +91,7 @@ def show(version: str, home: str | None, as_json: bool) -> None:
         thresholds = calibration.model_dump(mode="json")
         print_json({"digest": stored.digest, **manifest, "calibration": thresholds})
         return
-    table = Table(show_header=False, box=None, pad_edge=False)
-    for label, text in _described(stored.manifest, calibration, stored.digest):
-        table.add_row(label, text)
-    screen().print(table)
+    screen().print(described(_described(stored.manifest, calibration, stored.digest)))
 
 
 def _described(manifest: Manifest, calibration: Calibration, digest: str) -> list[tuple[str, str]]:
@@ -129,7 +125,7 @@ def _described(manifest: Manifest, calibration: Calibration, digest: str) -> lis
 @home_option
 @json_option
 def promote(version: str, reason: str, by: str | None, home: str | None, as_json: bool) -> None:
-    r"""Put a stored version into production from now on.
+    """Put a stored version into production from now on.
 
     \b
     Example:

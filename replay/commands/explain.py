@@ -11,7 +11,7 @@ from rich.text import Text
 
 from replay.console import home_option, json_option, open_lake, print_json, screen
 from replay.explain import FeatureValue, Opinion, Story, tell
-from replay.report import money
+from replay.formats import money, new_table
 from replay.span import iso, iso_local, now_micros, parse_time
 
 HIDDEN = ("ts", "seq", "price_micros", "ingested_at", "click_id")
@@ -23,7 +23,7 @@ HIDDEN = ("ts", "seq", "price_micros", "ingested_at", "click_id")
 @home_option
 @json_option
 def explain(click_id: str, as_of: str | None, home: str | None, as_json: bool) -> None:
-    r"""Tell one click's whole story.
+    """Tell one click's whole story.
 
     The click, production's decision, each feature as logged and as recomputed, what every stored
     version says of it, its verdicts, and what it costs.
@@ -33,7 +33,7 @@ def explain(click_id: str, as_of: str | None, home: str | None, as_json: bool) -
       replay explain 732bf5e63139f89988e6
     """
     lake = open_lake(home)
-    story = tell(lake, click_id, parse_time(as_of, now_micros()) if as_of else None)
+    story = tell(lake, click_id, None if as_of is None else parse_time(as_of, now_micros()))
     if as_json:
         document = {**asdict(story), "effective": story.effective}
         print_json({**document, "billed_micros": story.billed_micros})
@@ -85,23 +85,17 @@ def _decision(decision: dict[str, Any] | None) -> str:
 
 
 def _opinions(opinions: tuple[Opinion, ...]) -> Table:
-    table = Table(box=None, pad_edge=False, padding=(0, 3, 0, 0))
-    for name in ("version", "part", "probability", "threshold", "decision", "slice"):
-        table.add_column(name, justify="right" if name in ("probability", "threshold") else "left")
+    made = new_table("version", "part", ">probability", ">threshold", "decision", "slice")
     for said in opinions:
         figures = (f"{said.probability:.6f}", f"{said.threshold:.6f}")
-        table.add_row(said.version, said.role, *figures, said.decision, said.slice)
-    return table
+        made.add_row(said.version, said.role, *figures, said.decision, said.slice)
+    return made
 
 
 def _features(features: tuple[FeatureValue, ...]) -> Table:
-    table = Table(box=None, pad_edge=False, padding=(0, 3, 0, 0))
-    table.add_column("feature")
-    for name in ("logged", "recomputed"):
-        table.add_column(name, justify="right")
-    table.add_column("")
+    made = new_table("feature", ">logged", ">recomputed", "")
     for value in features:
         logged = "" if value.logged is None else f"{value.logged:,.6g}"
         note = "differs" if value.differs else ""
-        table.add_row(value.name, logged, f"{value.recomputed:,.6g}", note)
-    return table
+        made.add_row(value.name, logged, f"{value.recomputed:,.6g}", note)
+    return made

@@ -19,7 +19,7 @@ from replay.coverage import cover
 from replay.features import FeatureSlice, stream
 from replay.lake import Lake, writing
 from replay.production import Production, open_versions
-from replay.snapshot import Snapshot, connect
+from replay.snapshot import Snapshot, connect, reading
 from replay.span import Span, now_micros, parse_time
 from replay.tables import TIMESTAMP
 from scorer.errors import BadInput
@@ -55,17 +55,19 @@ def features(
     Example:
       replay features --from 2026-03-02 --to 2026-03-03 --spec default --out build/features.parquet
     """
-    if model and spec:
+    if model is not None and spec is not None:
         raise BadInput("give --model or --spec, not both")
     now = now_micros()
     span = Span(parse_time(from_, now), parse_time(to, now))
     lake = open_lake(home)
-    snapshot = Snapshot.take(lake, parse_time(as_of, now) if as_of else None)
+    snapshot = Snapshot.take(lake, None if as_of is None else parse_time(as_of, now))
     wanted = _spec(lake, snapshot, model, spec)
-    with connect() as connection:
-        coverage = cover(connection, snapshot, span, wanted.look_back)
-    with progress("features", coverage.clicks) as advance:
-        rows = write_features(Path(out), wanted, stream(snapshot, wanted, span), advance)
+    path = _out(out)
+    with reading(snapshot):
+        with connect() as connection:
+            coverage = cover(connection, snapshot, span, wanted.look_back)
+        with progress("features", coverage.clicks) as advance:
+            rows = write_features(path, wanted, stream(snapshot, wanted, span), advance)
     if as_json:
         print_json({"file": out, "rows": rows, "spec_digest": wanted.digest})
     else:
@@ -74,10 +76,18 @@ def features(
 
 def _spec(lake: Lake, snapshot: Snapshot, model: str | None, spec: str | None) -> Spec:
     if model is None:
-        return load_spec(spec or "default")
+        return load_spec("default" if spec is None else spec)
     versions = open_versions(lake)
     name = resolve(model, versions, Production.read(snapshot))
     return versions.stored(name).manifest.spec
+
+
+def _out(out: str) -> Path:
+    """Return the file to write; raise BadInput where it is a folder, a device or nothing."""
+    path = Path(out)
+    if not path.name or (path.exists() and not path.is_file()):
+        raise BadInput(f"--out {out!r} names no file; give one, as in features.parquet")
+    return path
 
 
 def write_features(path: Path, spec: Spec, slices: Iterator[FeatureSlice], advance: Advance) -> int:

@@ -3,10 +3,10 @@
 from dataclasses import asdict
 
 import click
-from rich.table import Table as ScreenTable
 
 from replay.compaction import compact as compact_lake
 from replay.console import home_option, json_option, open_lake, print_json, screen
+from replay.formats import new_table
 from replay.span import now_micros, parse_time
 
 
@@ -40,9 +40,7 @@ def compact(before: str, home: str | None, as_json: bool) -> None:
     if not any(table.days for table in done):
         click.echo("nothing to do: every closed day is one file")
         return
-    shown = ScreenTable("table")
-    for name in ("days", "files before", "files now", "rows"):
-        shown.add_column(name, justify="right")
+    shown = new_table("table", ">days", ">files before", ">files now", ">rows")
     for table in done:
         counts = (table.days, table.files, table.days, table.rows)
         shown.add_row(table.table, *(f"{count:,}" for count in counts))

@@ -13,6 +13,7 @@ from replay.console import (
     progress,
     screen,
 )
+from replay.formats import described
 from replay.report import run_json, run_report
 from replay.run import FEATURES, Prepared, Request, execute, parse_share, prepare
 from replay.runs import RunFolder, RunManifest, run_folder
@@ -70,9 +71,17 @@ def run(
     """
     now = now_micros()
     span = Span(parse_time(from_, now), parse_time(to, now))
-    bound = parse_share(max_changed, "--max-changed") if max_changed else None
+    bound = None
+    if max_changed is not None:
+        bound = parse_share(max_changed, "--max-changed", zero=True)
     request = Request(
-        model, span, features, device, where, sample, parse_time(as_of, now) if as_of else None
+        model,
+        span,
+        features,
+        device,
+        where,
+        sample,
+        None if as_of is None else parse_time(as_of, now),
     )
     lake = open_lake(home)
     prepared = prepare(lake, request)
@@ -86,7 +95,7 @@ def run(
     else:
         show_run(manifest, summary, lake.config.currency)
         _suggest(home, manifest, run_folder(lake, manifest.run_id))
-    if bound is not None and summary.changed_share > bound:
+    if bound is not None and summary.changed.clicks > bound * summary.decided:
         click.echo(
             f"replay: {summary.changed_share:.2%} of the decisions change, more than "
             f"--max-changed {max_changed}",
@@ -119,7 +128,8 @@ def _suggest(home: str | None, manifest: RunManifest, folder: RunFolder) -> None
 
 def _show_plan(prepared: Prepared, as_json: bool) -> None:
     plan = prepared.plan
-    slices = len(plan.span.cut(plan.slice_length))
+    span = plan.snapshot.clip(plan.span) or plan.span
+    slices = len(span.cut(plan.slice_length))
     document = {
         "model_version": plan.version.name,
         "from": iso_local(plan.span.start),
@@ -137,8 +147,20 @@ def _show_plan(prepared: Prepared, as_json: bool) -> None:
     if as_json:
         print_json(document)
         return
-    for name, value in document.items():
-        if name != "notes":
-            click.echo(f"{name.replace('_', ' ') + ':':<20} {value}")
+    takes = prepared.expected_seconds
+    rows = [
+        ("model", f"{plan.version.name} on {plan.device}, {plan.features} features"),
+        ("from", iso_local(plan.span.start)),
+        ("to", iso_local(plan.span.end)),
+        ("decides", f"{prepared.coverage.clicks:,} clicks, in {slices:,} slices"),
+        (
+            "reads",
+            f"at most {prepared.to_read:,} clicks of {prepared.files:,} files, with a look-back of "
+            f"{prepared.look_back / 3_600_000_000:g} h",
+        ),
+        ("beside", ", ".join(version.name for version in plan.production) or "no stored version"),
+        ("takes", "unknown before a first run" if takes is None else f"about {takes:,.0f} s"),
+    ]
+    screen().print(described(rows))
     for note in prepared.notes:
         click.echo(f"note: {note}")

@@ -1,11 +1,11 @@
 """`replay runs`: the finished runs."""
 
 import click
-from rich.table import Table
 
 from replay.commands.run import show_run
 from replay.console import home_option, json_option, open_lake, print_json, screen
-from replay.report import money, run_json
+from replay.formats import money, new_table
+from replay.report import run_json
 from replay.runs import read_manifest, run_folder, run_ids
 from replay.snapshot import connect
 from replay.span import iso, to_micros
@@ -37,13 +37,9 @@ def list_(home: str | None, as_json: bool) -> None:
     if as_json:
         print_json([manifest.model_dump(mode="json") for manifest in found])
         return
-    table = Table(box=None, pad_edge=False, padding=(0, 3, 0, 0))
-    for name in ("run", "model", "from", "to"):
-        table.add_column(name)
-    for name in ("clicks", "changes", "money"):
-        table.add_column(name, justify="right")
+    made = new_table("run", "model", "from", "to", ">clicks", ">changes", ">money")
     for manifest in found:
-        table.add_row(
+        made.add_row(
             manifest.run_id,
             manifest.model_version,
             iso(to_micros(manifest.start)),
@@ -52,7 +48,7 @@ def list_(home: str | None, as_json: bool) -> None:
             f"{manifest.counts['changed']:,}",
             money(manifest.counts["adjustment_micros"], lake.config.currency, signed=True),
         )
-    screen().print(table)
+    screen().print(made)
 
 
 @runs.command()

@@ -60,17 +60,17 @@ def sql(query: str, as_csv: bool, as_of: str | None, home: str | None, as_json: 
 
 
 def _show(names: list[str], rows: Iterator[Row]) -> None:
-    table = ScreenTable(*names)
+    made = ScreenTable(*names, box=None, pad_edge=False, padding=(0, 3, 0, 0))
     more = 0
     for number, row in enumerate(rows):
         if number < SHOWN_ROWS:
-            table.add_row(*(_text(value) for value in row))
+            made.add_row(*(_text(value) for value in row))
         else:
             more += 1
     console = screen()
     wide = console.options.update(max_width=WIDEST)
-    console.width = max(console.width, Measurement.get(console, wide, table).maximum)
-    console.print(table)
+    console.width = max(console.width, Measurement.get(console, wide, made).maximum)
+    console.print(made)
     if more:
         click.echo(f"… {more:,} more; --csv prints them all", err=True)
 

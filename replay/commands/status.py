@@ -7,11 +7,10 @@ import click
 from rich.table import Table
 
 from replay.console import home_option, json_option, open_lake, print_json, screen
-from replay.report import percent
+from replay.formats import bar, new_table, percent
 from replay.span import iso_local, now_micros, to_datetime
 from replay.status import HourStatus, Status, read_status
 
-BAR_WIDTH = 30
 RUNS_SHOWN = 5
 
 
@@ -61,18 +60,13 @@ def _list(name: str, lines: tuple[str, ...]) -> Iterator[str]:
 
 
 def _hours(hours: tuple[HourStatus, ...]) -> Table:
-    table = Table(box=None, pad_edge=False, padding=(0, 3, 0, 0))
-    table.add_column("hour (UTC)")
-    for name in ("clicks", "invalid", "undecided"):
-        table.add_column(name, justify="right")
-    table.add_column("share invalid")
+    made = new_table("hour (UTC)", ">clicks", ">invalid", ">undecided", "share invalid")
     for hour in hours:
-        share = hour.invalid / hour.clicks
-        table.add_row(
+        made.add_row(
             f"{to_datetime(hour.start):%Y-%m-%d %H:%M}",
             f"{hour.clicks:,}",
             f"{hour.invalid:,}",
             f"{hour.undecided + hour.missing:,}",
-            f"{share:7.2%} {'█' * round(share * BAR_WIDTH)}",
+            bar(hour.invalid, hour.clicks),
         )
-    return table
+    return made

@@ -1,10 +1,10 @@
 """`replay train`: a new model version from a span of the log."""
 
 import click
-from rich.table import Table
 
 from replay.console import home_option, json_option, open_lake, print_json, progress, screen, warn
-from replay.snapshot import Snapshot
+from replay.formats import described
+from replay.snapshot import Snapshot, reading
 from replay.span import Span, now_micros, parse_time
 from replay.training import Request, train_version
 from scorer.manifest import Manifest
@@ -64,7 +64,7 @@ def train(
     request = Request(name, span, load_spec(spec), arch, settings)
     lake = open_lake(home)
     snapshot = Snapshot.take(lake, None if as_of is None else parse_time(as_of, now))
-    with progress("features", snapshot.rows("clicks", span)) as advance:
+    with reading(snapshot), progress("features", snapshot.rows("clicks", span)) as advance:
         version, trained = train_version(lake, snapshot, request, advance, _tell)
     manifest = version.manifest
     if (high := float(manifest.metrics["fpr_high"] or 0)) > fpr_budget:
@@ -84,7 +84,6 @@ def _tell(epoch: int, loss: float, held_out_loss: float) -> None:
 
 def _show(manifest: Manifest, losses: list[float]) -> None:
     metrics = manifest.metrics
-    table = Table(show_header=False, box=None, pad_edge=False)
     rows = {
         "version": f"{manifest.name} ({manifest.architecture})",
         "trained on": f"{metrics['rows']:,} clicks, {metrics['humans']:,} of them purchasing",
@@ -95,9 +94,7 @@ def _show(manifest: Manifest, losses: list[float]) -> None:
         "FPR held out": interval(manifest, "fpr"),
         "IVR held out": interval(manifest, "ivr"),
     }
-    for label, text in rows.items():
-        table.add_row(label, text)
-    screen().print(table)
+    screen().print(described(rows.items()))
 
 
 def interval(manifest: Manifest, name: str) -> str:

@@ -1,0 +1,58 @@
+"""How figures are written for people; the only place where money is rounded."""
+
+from collections.abc import Iterable
+
+from rich.table import Table
+
+from scorer.metrics import Share
+
+BAR_WIDTH = 30
+
+
+def money(micros: int, currency: str, *, signed: bool = False) -> str:
+    """Write micros as units with two decimals, halves away from zero.
+
+    >>> money(-1_234_565_000, "USD"), money(5_000_000, "EUR", signed=True)
+    ('-1,234.57 USD', '+5.00 EUR')
+    """
+    hundredths = (abs(micros) + 5_000) // 10_000
+    sign = "-" if micros < 0 and hundredths else "+" if signed and hundredths else ""
+    return f"{sign}{hundredths // 100:,}.{hundredths % 100:02d} {currency}"
+
+
+def percent(share: Share) -> str:
+    """Write a share with its 95% interval, or say that it is unknown.
+
+    >>> percent(Share(1, 100)), percent(Share(0, 0))
+    ('1.00% [0.18%, 5.45%] of 100', 'unknown (none known)')
+    """
+    if share.rate is None:
+        return "unknown (none known)"
+    low, high = share.interval
+    return f"{share.rate:.2%} [{low:.2%}, {high:.2%}] of {share.whole:,}"
+
+
+def bar(part: int, whole: int) -> str:
+    """Write a share and draw it.
+
+    >>> bar(1, 10), bar(0, 0)
+    (' 10.00% ███', '  0.00% ')
+    """
+    share = part / whole if whole else 0.0
+    return f"{share:7.2%} " + ("█" * round(share * BAR_WIDTH) or ("▏" if part else ""))
+
+
+def new_table(*columns: str) -> Table:
+    """Return an empty table; a column whose name begins with `>` is aligned right."""
+    made = Table(box=None, pad_edge=False, padding=(0, 3, 0, 0), header_style="bold")
+    for column in columns:
+        made.add_column(column.removeprefix(">"), justify="right" if column[:1] == ">" else "left")
+    return made
+
+
+def described(rows: Iterable[tuple[str, str]]) -> Table:
+    """Return a table of labels and what they stand for."""
+    made = Table(show_header=False, box=None, pad_edge=False, padding=(0, 3, 0, 0))
+    for label, text in rows:
+        made.add_row(label, text)
+    return made
