@@ -4,10 +4,11 @@ from pathlib import Path
 
 import pytest
 
+from docs.type_commands import main
 from replay.errors import BadMap
 from replay.span import parse_time
 from replay.tables import DECISION_VALUES
-from tests.replay.importing.files import HEADER, MAPS, bring, data, line, refused, rows, run
+from tests.replay.importing.files import HEADER, MAPS, ROOT, bring, data, line, refused, rows, run
 
 CLICK = """
 [columns]
@@ -232,3 +233,16 @@ def test_decision_values_are_the_tables(tmp_path: Path) -> None:
     assert bring(home, "decisions", content).added == len(DECISION_VALUES)
     found = {row["decision"] for row in rows(home, "decisions", "decision")}
     assert found == set(DECISION_VALUES)
+
+
+def test_the_page_on_importing_works_as_printed() -> None:
+    if not (ROOT / ".venv" / "bin" / "replay").exists():
+        pytest.skip("the page types .venv/bin/replay, which `make` sets up")
+    assert main(ROOT / "docs" / "import.md") == 0
+    lake = ROOT / "build" / "import" / "lake"
+    found = rows(lake, "clicks", "click_id, advertiser_id, price_micros")
+    assert found == [
+        {"click_id": "shop-1", "advertiser_id": "acme", "price_micros": 250_000},
+        {"click_id": "shop-2", "advertiser_id": "unknown", "price_micros": 250_000},
+    ]
+    assert [row["line"] for row in rows(lake, "quarantine", "line")] == [5, 6]
