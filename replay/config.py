@@ -81,6 +81,8 @@ def _read_toml(path: Path) -> dict[str, object] | None:
         return None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as exc:
         raise BadInput(f"{path}: not TOML: {exc}") from exc
+    except OSError as exc:
+        raise BadInput(f"{path} can't be read: {exc.strerror}") from exc
 
 
 def check_currency(text: str) -> str:

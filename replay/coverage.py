@@ -53,8 +53,7 @@ def cover(
 ) -> Coverage:
     """Look at the log around a span; raise OutsideLog where the span holds no click."""
     bounds = log_bounds(connection, snapshot)
-    seen = Span(span.start - look_back, span.end) if look_back else span
-    hours = _hours(connection, snapshot, seen)
+    seen = Span(span.start - look_back, span.end)
     clicks = _count(connection, snapshot, span)
     if not clicks:
         raise OutsideLog(
@@ -62,7 +61,12 @@ def cover(
         )
     warm = bounds.first + look_back
     cold = Span(span.start, min(warm, span.end)) if warm > span.start else None
-    gaps = tuple(find_gaps(hours, seen))
+    # A gap that reaches over the span's end has its neighbour beyond it: hence the whole log.
+    gaps = tuple(
+        gap
+        for gap in find_gaps(_hours(connection, snapshot))
+        if gap.end > seen.start and gap.start < seen.end
+    )
     touched = [Span(gap.start, gap.end + look_back) for gap in gaps]
     return Coverage(
         bounds,
@@ -73,19 +77,17 @@ def cover(
     )
 
 
-def find_gaps(hours: dict[int, int], span: Span) -> list[Span]:
+def find_gaps(hours: dict[int, int]) -> list[Span]:
     """Return the runs of empty hours that their neighbours do not explain.
 
-    `hours` is the number of clicks by hour since the epoch. The hours next to a gap lie in the
-    span too: what lies beyond its ends is not known.
+    `hours` is the log's number of clicks by hour since the epoch.
 
-    >>> find_gaps({0: 50, 1: 40, 4: 60, 5: 3, 7: 2}, Span(0, 8 * HOUR))
+    >>> find_gaps({0: 50, 1: 40, 4: 60, 5: 3, 7: 2})
     [Span(start=7200000000, end=14400000000)]
     """
-    present = sorted(hour for hour in hours if (hour + 1) * HOUR > span.start)
     return [
         Span((before + 1) * HOUR, after * HOUR)
-        for before, after in pairwise(present)
+        for before, after in pairwise(sorted(hours))
         if after - before > 1 and min(hours[before], hours[after]) >= EXPECTED_CLICKS
     ]
 
@@ -102,8 +104,8 @@ def _within(parts: list[Span], span: Span) -> list[Span]:
     return disjoint
 
 
-def _hours(connection: duckdb.DuckDBPyConnection, snapshot: Snapshot, span: Span) -> dict[int, int]:
-    source = snapshot.source("clicks", span)
+def _hours(connection: duckdb.DuckDBPyConnection, snapshot: Snapshot) -> dict[int, int]:
+    source = snapshot.source("clicks")
     query = f"SELECT epoch_us(ts) // {HOUR}, count(*) FROM {source} GROUP BY 1"
     return dict(connection.sql(query).fetchall())
 

@@ -11,7 +11,7 @@ from replay.engine import Features
 from replay.features import stream_specs
 from replay.lake import Lake
 from replay.production import Production, models_folder
-from replay.snapshot import Snapshot, connect
+from replay.snapshot import Snapshot, connect, reading
 from replay.span import Span
 from scorer.decisions import decide
 from scorer.errors import BadInput
@@ -74,6 +74,11 @@ class Story:
 def tell(lake: Lake, click_id: str, as_of: int | None = None) -> Story:
     """Gather a click's story; raise BadInput where the log has no such click."""
     snapshot = Snapshot.take(lake, as_of)
+    with reading(snapshot):
+        return _tell(lake, snapshot, click_id)
+
+
+def _tell(lake: Lake, snapshot: Snapshot, click_id: str) -> Story:
     with connect() as connection:
         found = _rows(connection, snapshot, "clicks", None, click_id)
         if not found:
@@ -89,9 +94,7 @@ def tell(lake: Lake, click_id: str, as_of: int | None = None) -> Story:
     decision = decisions[0] if decisions else None
     verdicts.sort(key=lambda row: row["ledger_seq"])
     versions = _versions(lake, snapshot, decision)
-    logged_spec = next(
-        (v.spec for v, _ in versions if decision and v.spec.digest == decision["spec_digest"]), None
-    )
+    logged_spec = next((v.spec for v, _ in versions if decision and _fits(decision, v.spec)), None)
     features, opinions = _recompute(snapshot, click_id, span, versions, logged_spec, decision)
     return Story(click, decision, features, opinions, tuple(verdicts), tuple(purchases))
 
@@ -114,6 +117,12 @@ def _rows(
     ]
     rows: list[dict[str, Any]] = pa.table(columns, names=relation.column_names).to_pylist()
     return rows
+
+
+def _fits(decision: dict[str, Any], spec: Spec) -> bool:
+    """Tell whether a decision carries features of this spec, of the right widths."""
+    widths = [len(decision[column] or ()) for column in ("facts", "reals")]
+    return decision["spec_digest"] == spec.digest and widths == [len(spec.facts), len(spec.reals)]
 
 
 def _versions(
@@ -156,7 +165,9 @@ def _recompute(
     features = {digest: found.take(place) for digest, found in piece.features.items()}
     shown = logged_spec or versions[0][0].spec
     values = features[shown.digest]
-    logged = [*decision["facts"], *decision["reals"]] if decision and logged_spec else None
+    logged = None
+    if decision and logged_spec:
+        logged = [*(decision["facts"] or ()), *(decision["reals"] or ())]
     return (
         tuple(
             FeatureValue(name, None if logged is None else logged[row], value.item())

@@ -77,14 +77,17 @@ def stream_specs(
     """Yield the features of the clicks of `span`, slice by slice, in log order.
 
     Slices are cut at whole multiples of `slice_length` µs (chosen by the log's density where it is
-    None) and at the span's own ends. Slices without clicks are yielded too. Every click is yielded;
-    where `chosen` is a checked SQL condition, a boolean column `chosen` says which meet it.
+    None), and at the ends of the span and of the log. Slices without clicks are yielded too. Every
+    click is yielded; where `chosen` is a checked SQL condition, a boolean column `chosen` says
+    which meet it.
     `advance` hears how many clicks each slice has read, the look-back's too.
     """
     length = slice_length or choose_slice_length(snapshot, span)
+    span = snapshot.clip(span) or span
     pieces = span.cut(length)
     if look_back := max(spec.look_back for spec in specs):
-        pieces = Span(span.start - look_back, span.start).cut(length) + pieces
+        before = snapshot.clip(Span(span.start - look_back, span.start))
+        pieces = (before.cut(length) if before else []) + pieces
     engines = {spec.digest: FeatureEngine(snapshot, spec, threads) for spec in specs}
     keys = list(dict.fromkeys(key for spec in specs for key in key_columns(spec)))
     needed = [*columns, *(column for spec in specs for column in read_columns(spec))]

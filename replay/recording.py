@@ -11,7 +11,7 @@ from replay.features import stream_specs
 from replay.lake import Lake
 from replay.production import models_folder
 from replay.runs import RunFolder, RunManifest, read_manifest, run_folder
-from replay.snapshot import Snapshot, connect
+from replay.snapshot import Snapshot, connect, reading
 from replay.span import Span
 from scorer.decisions import Decisions
 from scorer.errors import BadInput, Inconsistent
@@ -39,11 +39,12 @@ def record_run(lake: Lake, run_id: str) -> int:
             f"run {manifest.run_id} was made with another {version.name}: its digest was "
             f"{manifest.model_digest[:12]} and is {version.digest[:12]}"
         )
-    with lake.lock():
+    snapshot = Snapshot.at_versions(lake, manifest.table_versions)
+    with lake.lock(), reading(snapshot):
         transaction = (f"record/{manifest.run_id}", 1)
         if lake.transaction("decisions", transaction[0]) is None:
             _refuse_others(Snapshot.take(lake), manifest.span)
-        return lake.append("decisions", _rows(lake, version, manifest, folder), transaction)
+        return lake.append("decisions", _rows(snapshot, version, manifest, folder), transaction)
 
 
 def _refuse_others(snapshot: Snapshot, span: Span) -> None:
@@ -58,11 +59,11 @@ def _refuse_others(snapshot: Snapshot, span: Span) -> None:
 
 
 def _rows(
-    lake: Lake, version: ModelVersion, manifest: RunManifest, folder: RunFolder
+    snapshot: Snapshot, version: ModelVersion, manifest: RunManifest, folder: RunFolder
 ) -> Iterator[pa.RecordBatch]:
     """Pair the run's parts with the features, computed again from the same table versions."""
     slices = stream_specs(
-        Snapshot.at_versions(lake, manifest.table_versions),
+        snapshot,
         [version.spec],
         manifest.span,
         slice_length=manifest.slice_length_us,

@@ -1,15 +1,18 @@
 """A whole run: from a request to a finished `runs/<run_id>/`."""
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal, InvalidOperation
 
+import duckdb
 import pyarrow.compute as pc
 
 from replay.coverage import Coverage, cover
 from replay.diff import production_models
+from replay.errors import BadQuery
 from replay.labels import purchasing_clicks
 from replay.lake import Lake
 from replay.production import Production, models_folder
@@ -25,7 +28,7 @@ from replay.runs import (
     run_folder,
     run_ids,
 )
-from replay.snapshot import Snapshot, connect
+from replay.snapshot import Snapshot, connect, reading
 from replay.span import Span, iso, to_datetime
 from replay.summary import Summary, Tally, reconcile, summarise
 from scorer.errors import BadInput, UnknownModel
@@ -113,7 +116,7 @@ def prepare(lake: Lake, request: Request) -> Prepared:
     """
     snapshot = Snapshot.take(lake, request.as_of)
     registry = Registry(models_folder(lake))
-    with connect() as connection:
+    with reading(snapshot), connect() as connection:
         version = registry.load(resolve(request.model, registry, Production.read(snapshot)))
         stored, not_stored = _production(
             registry, production_models(connection, snapshot, request.span)
@@ -152,7 +155,12 @@ def execute(prepared: Prepared, advance: Callable[[int], None]) -> tuple[RunMani
         read += clicks
         advance(clicks)
 
-    with new_run(prepared.lake, run_id) as folder, connect() as connection:
+    with (
+        _answering(prepared.request.where),
+        reading(plan.snapshot),
+        new_run(prepared.lake, run_id) as folder,
+        connect() as connection,
+    ):
         for number, piece in enumerate(replay(plan, count)):
             folder.write_part("decisions", number, piece.decisions)
             folder.write_part("changes", number, piece.changes)
@@ -167,6 +175,18 @@ def execute(prepared: Prepared, advance: Callable[[int], None]) -> tuple[RunMani
         )
         folder.write_manifest(manifest)
     return manifest, summary
+
+
+@contextmanager
+def _answering(where: str | None) -> Iterator[None]:
+    """Blame a `where` for an error that its parse could not show, as of a cast."""
+    try:
+        yield
+    except (duckdb.DataError, duckdb.InvalidInputException) as exc:
+        if where is None:
+            raise
+        said = str(exc).strip().splitlines()[0]
+        raise BadQuery(f"--where {where!r} fails on a click: {said}") from exc
 
 
 def _manifest(
@@ -248,8 +268,8 @@ def _chosen(request: Request, snapshot: Snapshot) -> str | None:
     return " AND ".join(conditions) or None
 
 
-def parse_share(text: str, option: str) -> Decimal:
-    """Read `5%` or `0.05` as a share in (0, 1]; raise BadInput for anything else.
+def parse_share(text: str, option: str, *, zero: bool = False) -> Decimal:
+    """Read `5%` or `0.05` as a share in (0, 1], or with `zero` in [0, 1]; else raise BadInput.
 
     >>> parse_share("5%", "--sample"), parse_share("0.25", "--sample")
     (Decimal('0.05'), Decimal('0.25'))
@@ -257,7 +277,8 @@ def parse_share(text: str, option: str) -> Decimal:
     try:
         share = Decimal(text.removesuffix("%")) / (100 if text.endswith("%") else 1)
     except InvalidOperation:
-        share = Decimal(0)
-    if not (share.is_finite() and 0 < share <= 1):
-        raise BadInput(f"{option} {text!r} is no share: write 5% or 0.05, above 0 and at most 1")
+        share = Decimal(-1)
+    if not (share.is_finite() and 0 <= share <= 1 and (share or zero)):
+        bound = "at least 0" if zero else "above 0"
+        raise BadInput(f"{option} {text!r} is no share: write 5% or 0.05, {bound} and at most 1")
     return share

@@ -95,8 +95,10 @@ class RunFolder:
 
     def source(self, kind: str) -> str:
         """SQL for all parts of one kind, to stand in a FROM clause."""
-        pattern = str(self.path / kind / "*.parquet").replace("'", "''")
-        return f"read_parquet('{pattern}')"
+        folder = str(self.path / kind).replace("'", "''")
+        for sign in "[*?":  # DuckDB reads a home's own name as a pattern too
+            folder = folder.replace(sign, f"[{sign}]")
+        return f"read_parquet('{folder}/*.parquet')"
 
 
 @contextmanager

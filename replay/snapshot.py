@@ -4,18 +4,21 @@
 before the clicks, so a later look at those tables sees at least what belongs to the pinned clicks.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import duckdb
 import pyarrow as pa
+import pyarrow.parquet as pq
 from deltalake import DeltaTable
 
 from replay.errors import BadTime
 from replay.lake import Lake
 from replay.span import Span, iso, to_micros
 from replay.tables import LOG_TABLES, Table
+from scorer.errors import Inconsistent
 
 MILLISECOND = 1000
 
@@ -96,6 +99,13 @@ class Snapshot:
             return None
         return Span(min(f.first for f in files), max(f.last for f in files) + 1)
 
+    def clip(self, span: Span) -> Span | None:
+        """Cut a span to where the click log lies; None where it misses the log."""
+        log = self.log_span()
+        if log is None or span.end <= log.start or log.end <= span.start:
+            return None
+        return Span(max(span.start, log.start), min(span.end, log.end))
+
     def source(self, name: str, span: Span | None = None) -> str:
         """SQL for a table's pinned files, with the rows of `span` alone where one is given.
 
@@ -126,6 +136,33 @@ class Snapshot:
             connection.execute(
                 f'CREATE OR REPLACE VIEW "{name}" AS SELECT * FROM {self.source(name)}'
             )
+
+
+@contextmanager
+def reading(snapshot: Snapshot) -> Iterator[None]:
+    """Name the damaged or missing file where a snapshot's tables cannot be read."""
+    try:
+        yield
+    except (duckdb.Error, pa.ArrowException, OSError) as exc:
+        for name, pin in snapshot.pinned.items():
+            for file in pin.files:
+                if problem := _damage(file.path):
+                    raise Inconsistent(
+                        f"{file.path}, a file of table {name}, cannot be read: {problem}; "
+                        "restore it from a copy of the lake"
+                    ) from exc
+        raise
+
+
+def _damage(path: str) -> str | None:
+    """Read a file whole; return what is wrong with it."""
+    try:
+        with pq.ParquetFile(path) as file:
+            for _ in file.iter_batches():
+                pass
+    except (pa.ArrowException, OSError) as exc:
+        return str(exc).splitlines()[0]
+    return None
 
 
 def connect(threads: int | None = None, memory_limit: str = "1GB") -> duckdb.DuckDBPyConnection:

@@ -7,7 +7,7 @@ from replay.errors import OutsideLog
 from replay.lake import Lake
 from replay.production import Production
 from replay.runs import read_manifest, run_folder, run_ids
-from replay.snapshot import Snapshot, connect
+from replay.snapshot import Snapshot, connect, reading
 from replay.span import Span, iso
 from scorer.metrics import Share
 
@@ -63,8 +63,8 @@ class Status:
 def read_status(lake: Lake, now: int) -> Status:
     """Look at a lake; `now` in µs."""
     snapshot = Snapshot.take(lake)
-    production = Production.read(snapshot)
-    with connect() as connection:
+    with reading(snapshot), connect() as connection:
+        production = Production.read(snapshot)
         try:
             last = log_bounds(connection, snapshot).last
         except OutsideLog:
