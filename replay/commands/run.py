@@ -94,7 +94,7 @@ def run(
         print_json(run_json(manifest, summary))
     else:
         show_run(manifest, summary, lake.config.currency)
-        _suggest(home, manifest, run_folder(lake, manifest.run_id))
+        _suggest(home, manifest, summary, run_folder(lake, manifest.run_id))
     if bound is not None and summary.changed.clicks > bound * summary.decided:
         click.echo(
             f"replay: {summary.changed_share:.2%} of the decisions change, more than "
@@ -111,7 +111,7 @@ def show_run(manifest: RunManifest, summary: Summary, currency: str) -> None:
         console.print(part)
 
 
-def _suggest(home: str | None, manifest: RunManifest, folder: RunFolder) -> None:
+def _suggest(home: str | None, manifest: RunManifest, summary: Summary, folder: RunFolder) -> None:
     """Say what to type next."""
     click.echo("\nnext:")
     with connect(1) as connection:
@@ -122,6 +122,9 @@ def _suggest(home: str | None, manifest: RunManifest, folder: RunFolder) -> None
         for (click_id,) in connection.sql(query).fetchall():
             command = command_line(home, "explain", str(click_id))
             click.echo(f"  {command}    # the largest change, in full")
+    if summary.changes["missing"].clicks == summary.changed.clicks > 0:
+        command = command_line(home, "import", "decisions", "--from-run", manifest.run_id)
+        click.echo(f"  {command}    # where nothing was logged: let this run stand as production's")
     command = command_line(home, "runs", "show", manifest.run_id)
     click.echo(f"  {command}    # this report again")
 
