@@ -95,7 +95,16 @@ def _opinions(opinions: tuple[Opinion, ...]) -> Table:
 def _features(features: tuple[FeatureValue, ...]) -> Table:
     made = new_table("feature", ">logged", ">recomputed", "")
     for value in features:
-        logged = "" if value.logged is None else f"{value.logged:,.6g}"
+        logged = "" if value.logged is None else _number(value.logged)
         note = "differs" if value.differs else ""
-        made.add_row(value.name, logged, f"{value.recomputed:,.6g}", note)
+        made.add_row(value.name, logged, _number(value.recomputed), note)
     return made
+
+
+def _number(value: float) -> str:
+    """Write a fact with all its digits, a real with six.
+
+    >>> _number(14_400_000), _number(1 / 3)
+    ('14,400,000', '0.333333')
+    """
+    return f"{value:,}" if isinstance(value, int) else f"{value:,.6g}"

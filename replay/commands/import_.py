@@ -15,6 +15,7 @@ from replay.importing.plan import Plan, bind
 from replay.importing.report import FileReport
 from replay.importing.targets import IMPORTABLE
 from replay.lake import Lake
+from replay.runs import run_folder
 from replay.span import now_micros
 from replay.tables import TABLES
 
@@ -74,11 +75,13 @@ def import_(
             raise BadInput("--from-run goes with `replay import decisions` and no file")
         from replay.recording import record_run  # loads torch, which a file's import can spare
 
-        added = record_run(Lake.open(folder), from_run)
+        lake = Lake.open(folder)
+        run_id = run_folder(lake, from_run).path.name  # `latest` has a name too
+        added = record_run(lake, run_id)
         if as_json:
-            print_json({"run_id": from_run, "added": added})
+            print_json({"run_id": run_id, "added": added})
         else:
-            click.echo(f"{added:,} decisions of run {from_run} recorded as production's")
+            click.echo(f"{added:,} decisions of run {run_id} recorded as production's")
         return 0
     if not files:
         raise BadInput("no file given; name one or more, or --from-run RUN_ID for decisions")
