@@ -23,6 +23,7 @@ import pyarrow.parquet as pq
 from pydantic import AwareDatetime, BaseModel, ConfigDict, ValidationError
 
 from replay.lake import Lake, writing
+from replay.snapshot import quoted
 from replay.span import Span, to_micros
 from scorer.errors import BadInput, nearest
 
@@ -95,10 +96,7 @@ class RunFolder:
 
     def source(self, kind: str) -> str:
         """SQL for all parts of one kind, to stand in a FROM clause."""
-        folder = str(self.path / kind).replace("'", "''")
-        for sign in "[*?":  # DuckDB reads a home's own name as a pattern too
-            folder = folder.replace(sign, f"[{sign}]")
-        return f"read_parquet('{folder}/*.parquet')"
+        return f"read_parquet({quoted(str(self.path / kind))} || '/*.parquet')"
 
 
 @contextmanager

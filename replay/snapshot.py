@@ -119,7 +119,7 @@ class Snapshot:
                 f'NULL::{sql_type(f.type)} AS "{f.name}"' for f in pin.schema if f.name != "date"
             )
             return f"(SELECT {columns} WHERE false)"
-        paths = ", ".join("'" + path.replace("'", "''") + "'" for path in files)
+        paths = ", ".join(quoted(path) for path in files)
         union = ", union_by_name = true" if pin.table.open_columns else ""
         read = f"read_parquet([{paths}], hive_partitioning = false{union})"
         if span is None:
@@ -136,6 +136,17 @@ class Snapshot:
             connection.execute(
                 f'CREATE OR REPLACE VIEW "{name}" AS SELECT * FROM {self.source(name)}'
             )
+
+
+def quoted(path: str) -> str:
+    """Return a path as an SQL string in which DuckDB sees no pattern.
+
+    >>> quoted("o'lake [old]/a.parquet")
+    "'o''lake [[]old]/a.parquet'"
+    """
+    for sign in "[*?":
+        path = path.replace(sign, f"[{sign}]")
+    return "'" + path.replace("'", "''") + "'"
 
 
 @contextmanager

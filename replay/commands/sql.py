@@ -16,7 +16,7 @@ from rich.table import Table as ScreenTable
 from replay.console import home_option, json_option, open_lake, print_json, screen
 from replay.errors import BadInput, BadQuery
 from replay.query import reader, run_query
-from replay.snapshot import Snapshot
+from replay.snapshot import Snapshot, reading
 from replay.span import now_micros, parse_time
 from replay.tables import LOG_TABLES, TRUTH_TABLES
 
@@ -45,7 +45,7 @@ def sql(query: str, as_csv: bool, as_of: str | None, home: str | None, as_json: 
         raise BadInput("--csv and --json exclude each other")
     moment = None if as_of is None else parse_time(as_of, now_micros())
     snapshot = Snapshot.take(open_lake(home), moment, (*LOG_TABLES, *TRUTH_TABLES))
-    with reader(snapshot) as connection:
+    with reading(snapshot), reader(snapshot) as connection:
         batches = run_query(connection, query)
         names = list(next(batches).schema.names)
         rows = _rows(batches)
