@@ -89,9 +89,9 @@ class Attribution:
         ours = features[version.spec.digest].take(places)
         again = self._decide(production, theirs, logged)
         on_logged = overlay(version.spec, ours, production.spec, logged)
-        model = self._decide(version, theirs, on_logged).words != was
+        model = _flips(self._decide(version, theirs, on_logged), was)
         recomputed = features[production.spec.digest].take(places)
-        features_alone = self._decide(production, theirs, recomputed).words != was
+        features_alone = _flips(self._decide(production, theirs, recomputed), was)
         same_weights = version.weights_digest == production.weights_digest
         found = np.select(
             [model & features_alone, model, features_alone],
@@ -103,3 +103,9 @@ class Attribution:
 
     def _decide(self, version: ModelVersion, clicks: pa.Table, features: Features) -> Decisions:
         return decide(version, clicks, features.facts, features.reals, self._device)
+
+
+def _flips(decisions: Decisions, was: Words) -> NDArray[np.bool_]:
+    """Tell which clicks are now decided otherwise, and not merely borderline."""
+    flipped: NDArray[np.bool_] = decisions.scored & (decisions.words != was) & ~decisions.borderline
+    return flipped

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from math import log1p
 from typing import Any
 
+import numpy as np
 import pyarrow.parquet as pq
 import torch
 
@@ -65,6 +66,12 @@ def at_least(
         module.last.bias.fill_(-STEEP * log1p(k - 0.5))
     calibration = Calibration(overall=threshold, slices=slices or {})
     return Registry(models_folder(lake)).write(name, module, spec, calibration)
+
+
+def probability(version: ModelVersion, count: int) -> float:
+    """Return what a version of spec USER gives a click of this count."""
+    facts, reals = np.array([[count]], np.int32), np.empty((0, 1), np.float32)
+    return float(version.probabilities(facts, reals)[0])
 
 
 def logged(
