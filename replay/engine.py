@@ -10,7 +10,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from replay.keys import KeySpaces, Space
-from replay.profiles import KEY_COLUMN, Columns, ProfileTables
+from replay.profiles import KEY_COLUMN, ProfileTables
 from replay.snapshot import Snapshot
 from replay.span import Span
 from replay.windows import Counts, Distincts, Gaps
@@ -121,11 +121,11 @@ class FeatureEngine:
             time_features(self._times[start:], spec.time, out.reals)
         if spec.profiles:
             if self._profiles is None:
-                self._profiles = ProfileTables(self._snapshot, spec.profiles, span.start)
-            tables = {profile.table for profile in spec.profiles}
-            codes = {KEY_COLUMN[t]: self._spaces[(KEY_COLUMN[t],)].codes[start:] for t in tables}
-            reals = dict(zip(spec.reals, out.reals, strict=True))
-            self._profiles.fill(span, table, codes, Columns(facts, reals))
+                tables = {KEY_COLUMN[profile.table] for profile in spec.profiles}
+                spaces = {column: self._spaces[(column,)] for column in tables}
+                self._profiles = ProfileTables(self._snapshot, spec.profiles, spaces, span.start)
+            values = facts | dict(zip(spec.reals, out.reals, strict=True))
+            self._profiles.fill(span, table, start, values)
 
     def _drop_before(self, oldest: int) -> None:
         """Forget clicks with ts <= oldest: no window or gap of a later click sees them."""
@@ -145,3 +145,5 @@ class FeatureEngine:
             gaps.keep(alive[space])
         for space, pairs, distincts in self._distincts:
             distincts.keep(alive[space], alive[pairs])
+        if self._profiles:
+            self._profiles.keep(alive)

@@ -5,49 +5,65 @@ within it and moves the current rows on. Memory follows the keys, not the span.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import Any
 
 import duckdb
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from replay.compiled import Int32s, Int64s, kernel
-from replay.interner import Codes, renumber
+from replay.compiled import Flags, Int32s, Int64s, kernel
+from replay.interner import NULL
+from replay.keys import Space
 from replay.snapshot import Snapshot, connect
 from replay.span import Span, to_micros
+from replay.windows import kept, with_room
 from scorer.spec import Profile
 
 KEY_COLUMN = {"user": "user_id", "ip": "ip"}
 BEGINNING = to_micros(datetime(1, 1, 1, tzinfo=UTC))
+Values = Mapping[str, NDArray[Any]]  # rows of a slice's features, by name
 
 
 class ProfileTables:
     """The profile columns that a spec takes, moving forward in time."""
 
-    def __init__(self, snapshot: Snapshot, profiles: Sequence[Profile], start: int) -> None:
-        """Take the snapshots valid before `start` (µs)."""
-        self._connection = connect(threads=1)
+    def __init__(
+        self,
+        snapshot: Snapshot,
+        profiles: Sequence[Profile],
+        spaces: Mapping[str, Space],
+        start: int,
+    ) -> None:
+        """Take the snapshots valid before `start` (µs); `spaces` are the key columns' spaces."""
+        connection = connect(threads=1)
         self._tables = [
-            _ProfileTable(self._connection, snapshot, table, columns, start)
+            _ProfileTable(connection, snapshot, table, columns, spaces[KEY_COLUMN[table]], start)
             for table in KEY_COLUMN
             if (columns := [p for p in profiles if p.table == table])
         ]
 
-    def fill(
-        self, span: Span, clicks: pa.Table, codes: Mapping[str, Codes], out: "Columns"
-    ) -> None:
+    def fill(self, span: Span, clicks: pa.Table, start: int, out: Values) -> None:
         """Write each profile's value at each click of a slice, then move on to its end.
 
-        `codes` hold, by column, a code per click, equal for equal values and −1 for null.
+        The slice's clicks are those of the key spaces from place `start` on.
         """
         for table in self._tables:
-            table.fill(span, clicks, codes[table.key_column], out)
+            table.fill(span, clicks, start, out)
+
+    def keep(self, alive: Mapping[Space, Flags]) -> None:
+        """Forget the keys that are not alive; the others move up."""
+        for table in self._tables:
+            table.keep(alive)
 
 
 class _ProfileTable:
-    """The columns of one profile table."""
+    """The columns of one profile table.
+
+    `_known` says of which codes the current values are at hand, in an array per profile. They are
+    asked for when a key first comes up, and again after a slice in which snapshots become valid.
+    """
 
     def __init__(
         self,
@@ -55,39 +71,78 @@ class _ProfileTable:
         snapshot: Snapshot,
         table: str,
         profiles: Sequence[Profile],
+        space: Space,
         start: int,
     ) -> None:
-        self.key_column = KEY_COLUMN[table]
         self._connection = connection
         self._snapshot = snapshot
         self._table = f"profiles_{table}"
+        self._column = KEY_COLUMN[table]
         self._profiles = profiles
+        self._space = space
+        self._known = np.zeros(0, np.bool_)
+        self._values = [np.zeros(0, _kind(profile)) for profile in profiles]
         self._current = f"current_{table}"
         self._stored = frozenset(snapshot.pinned[self._table].schema.names)
         self._replace(self._rows(BEGINNING, start))
 
-    def fill(self, span: Span, clicks: pa.Table, codes: Codes, out: "Columns") -> None:
-        times = clicks["ts"].to_numpy()
-        rows_of_keys, keys_of_clicks = _distinct_keys(codes)
-        keys = clicks[self.key_column].take(rows_of_keys)
-        rows = self._history(span, keys)
-        bounds = np.searchsorted(rows["code"].to_numpy(), np.arange(len(keys) + 1))
-        found = np.empty(len(times), np.int64)
-        _as_of(times, keys_of_clicks, bounds, rows["valid_from"].to_numpy(), found)
-        for number, profile in enumerate(self._profiles):
-            out.write(profile, rows[f"c{number}"], found)
+    def fill(self, span: Span, clicks: pa.Table, start: int, out: Values) -> None:
+        codes = self._space.codes[start:]
         if self._snapshot.rows(self._table, span):
+            self._fill_changing(span, clicks, codes, out)
             self._replace(self._until(span))
+            self._known[:] = False
+        else:
+            self._ask(clicks, codes)
+            for profile, values in zip(self._profiles, self._values, strict=True):
+                _gather(codes, values, _kind(profile)(profile.default), out[profile.name])
 
-    def _history(self, span: Span, keys: pa.ChunkedArray) -> pa.Table:
-        """Return the snapshots of these keys that clicks of `span` can see, by key and time."""
-        self._connection.register(
-            "wanted", pa.table({"key": keys, "code": np.arange(len(keys), dtype=np.int32)})
-        )
+    def keep(self, alive: Mapping[Space, Flags]) -> None:
+        mask = alive[self._space]
+        self._known = kept(self._known, mask)
+        self._values = [kept(values, mask) for values in self._values]
+
+    def _ask(self, clicks: pa.Table, codes: Int32s) -> None:
+        """Look up the keys whose current values are not at hand."""
+        self._known = with_room(self._known, self._space.size, 0)
+        rows = _unknown_rows(codes, self._known)
+        found = self._history(f"SELECT * FROM {self._current}", clicks[self._column].take(rows))
+        asked, places = codes[rows], found["key_number"].to_numpy()
+        for number, profile in enumerate(self._profiles):
+            values = with_room(self._values[number], self._space.size, 0)
+            values[asked] = profile.default
+            values[asked[places]] = self._column_of(found, number)
+            self._values[number] = values
+
+    def _fill_changing(self, span: Span, clicks: pa.Table, codes: Int32s, out: Values) -> None:
+        """Fill a slice in which snapshots become valid: as of each click."""
+        rows = _unknown_rows(codes, np.zeros(self._space.size, np.bool_))
+        numbers = np.full(self._space.size + 1, NULL, np.int32)
+        numbers[codes[rows]] = np.arange(len(rows))
+        found = self._history(self._until(span), clicks[self._column].take(rows))
+        bounds = np.searchsorted(found["key_number"].to_numpy(), np.arange(len(rows) + 1))
+        places = np.empty(len(codes), np.int64)
+        times = clicks["ts"].to_numpy()
+        _as_of(times, numbers[codes], bounds, found["valid_from"].to_numpy(), places)
+        for number, profile in enumerate(self._profiles):
+            values, default = self._column_of(found, number), _kind(profile)(profile.default)
+            _gather(places, values, default, out[profile.name])
+
+    def _column_of(self, found: pa.Table, number: int) -> NDArray[Any]:
+        """Return a profile's values, its default for a null."""
+        profile = self._profiles[number]
+        column = found[f"c{number}"].cast(pa.int32() if profile.is_flag else pa.float32())
+        default = pa.scalar(_kind(profile)(profile.default), column.type)
+        return np.asarray(column.fill_null(default), _kind(profile))
+
+    def _history(self, snapshots: str, keys: pa.ChunkedArray) -> pa.Table:
+        """Return the snapshots of these keys, by the key's number among them and by time."""
+        numbers = np.arange(len(keys), dtype=np.int32)
+        self._connection.register("wanted", pa.table({"key": keys, "key_number": numbers}))
         values = ", ".join(f"c{number}" for number in range(len(self._profiles)))
         rows = self._connection.sql(
-            f"SELECT code, valid_from, {values} FROM ({self._until(span)}) JOIN wanted USING (key) "
-            "ORDER BY code, valid_from"
+            f"SELECT key_number, valid_from, {values} FROM ({snapshots}) JOIN wanted USING (key) "
+            "ORDER BY key_number, valid_from"
         ).to_arrow_table()
         self._connection.unregister("wanted")
         return rows
@@ -115,49 +170,40 @@ class _ProfileTable:
         )
 
 
-@dataclass(frozen=True)
-class Columns:
-    """Where profile values go: rows of the slice's facts and reals, by feature name."""
-
-    facts: dict[str, NDArray[np.int32]]
-    reals: dict[str, NDArray[np.float32]]
-
-    def write(self, profile: Profile, values: pa.ChunkedArray, found: NDArray[np.int64]) -> None:
-        """Gather a profile's values by row number; its default where that is −1 or null."""
-        kind = np.int32 if profile.is_flag else np.float32
-        filled = values.cast(pa.int32() if profile.is_flag else pa.float32())
-        filled = filled.fill_null(pa.scalar(kind(profile.default), filled.type))
-        padded = np.append(filled.to_numpy().astype(kind), kind(profile.default))
-        target = self.facts if profile.is_flag else self.reals
-        target[profile.name][:] = padded[found]
+def _kind(profile: Profile) -> type[np.int32] | type[np.float32]:
+    return np.int32 if profile.is_flag else np.float32
 
 
 @kernel
-def _as_of(times: Int64s, codes: Int32s, bounds: Int64s, valid_from: Int64s, found: Int64s) -> None:
-    for i in range(len(times)):
-        found[i] = -1
-        code = codes[i]
-        if code >= 0:
-            row = bounds[code + 1] - 1
-            while row >= bounds[code]:
-                if valid_from[row] <= times[i]:
-                    found[i] = row
-                    break
-                row -= 1
-
-
-@kernel
-def _first_rows(codes: Int32s, keys: int) -> Int64s:
-    first = np.full(keys, -1, np.int64)
+def _unknown_rows(codes: Int32s, known: Flags) -> Int64s:
+    """Return the first row of each code that is not known, and mark it known."""
+    rows = np.empty(len(codes), np.int64)
+    found = 0
     for row in range(len(codes)):
-        if codes[row] >= 0 and first[codes[row]] < 0:
-            first[codes[row]] = row
-    return first
+        if codes[row] >= 0 and not known[codes[row]]:
+            known[codes[row]] = True
+            rows[found] = row
+            found += 1
+    return rows[:found]
 
 
-def _distinct_keys(codes: Codes) -> tuple[NDArray[np.int64], Codes]:
-    """Return a row for each distinct code, and per click the number of its code among them."""
-    first = _first_rows(codes, int(codes.max(initial=-1)) + 1)
-    present = first >= 0
-    numbers = np.append(renumber(present), np.int32(-1))
-    return first[present], numbers[codes]
+@kernel
+def _as_of(times: Int64s, keys: Int32s, bounds: Int64s, valid_from: Int64s, places: Int64s) -> None:
+    """Find each click's latest row with valid_from <= ts among its key's; −1 where none."""
+    for i in range(len(times)):
+        places[i] = -1
+        if keys[i] >= 0:
+            row = bounds[keys[i] + 1] - 1
+            while row >= bounds[keys[i]] and valid_from[row] > times[i]:
+                row -= 1
+            if row >= bounds[keys[i]]:
+                places[i] = row
+
+
+@kernel
+def _gather(
+    places: NDArray[Any], values: NDArray[Any], default: np.int32 | np.float32, out: NDArray[Any]
+) -> None:
+    """Write the value at each place; the default where it is −1."""
+    for i in range(len(places)):
+        out[i] = values[places[i]] if places[i] >= 0 else default

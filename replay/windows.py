@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from replay.compiled import Flags, Int32s, Int64s, kernel
 from scorer.spec import Window
 
-Number = TypeVar("Number", np.int32, np.int64)
+Element = TypeVar("Element", bound=np.generic)
 NEVER = np.iinfo(np.int64).min // 2
 
 
@@ -34,7 +34,7 @@ class Counts:
 
     def advance(self, times: Int64s, codes: Int32s, start: int, keys: int, facts: Int32s) -> None:
         """Pass over the new clicks; `keys` is the number of codes in use."""
-        self._counts = _with_room(self._counts, keys, 0)
+        self._counts = with_room(self._counts, keys, 0)
         w = self._windows
         _count(times, codes, start, w.resolutions, w.buckets, w.tails, self._counts, w.rows, facts)
 
@@ -44,7 +44,7 @@ class Counts:
 
     def keep(self, alive: Flags) -> None:
         """Forget the keys that are not alive; the others move up."""
-        self._counts = _kept(self._counts, alive)
+        self._counts = kept(self._counts, alive)
 
 
 class Distincts:
@@ -66,8 +66,8 @@ class Distincts:
         facts: Int32s,
     ) -> None:
         """Pass over the new clicks; `pairs` are the codes of (key, member)."""
-        self._counts = _with_room(self._counts, keys, 0)
-        self._last = _with_room(self._last, pair_keys, NEVER)
+        self._counts = with_room(self._counts, keys, 0)
+        self._last = with_room(self._last, pair_keys, NEVER)
         w = self._windows
         windows = (w.resolutions, w.buckets, w.tails)
         _distinct(times, codes, pairs, start, *windows, self._counts, self._last, w.rows, facts)
@@ -79,8 +79,8 @@ class Distincts:
 
     def keep(self, alive: Flags, alive_pairs: Flags) -> None:
         """Forget the keys and pairs that are not alive; the others move up."""
-        self._counts = _kept(self._counts, alive)
-        self._last = _kept(self._last, alive_pairs)
+        self._counts = kept(self._counts, alive)
+        self._last = kept(self._last, alive_pairs)
 
 
 class Gaps:
@@ -92,12 +92,12 @@ class Gaps:
 
     def advance(self, times: Int64s, codes: Int32s, start: int, keys: int, facts: Int32s) -> None:
         """Pass over the new clicks; `keys` is the number of codes in use."""
-        self._last = _with_room(self._last, keys, NEVER)
+        self._last = with_room(self._last, keys, NEVER)
         _gap(times, codes, start, self._last, self._cap, facts[self._row])
 
     def keep(self, alive: Flags) -> None:
         """Forget the keys that are not alive; the others move up."""
-        self._last = _kept(self._last, alive)
+        self._last = kept(self._last, alive)
 
 
 class _Windows:
@@ -110,7 +110,7 @@ class _Windows:
         self.rows = np.array(rows, np.int64)
 
 
-def _with_room(state: NDArray[Number], keys: int, fresh: int) -> NDArray[Number]:
+def with_room(state: NDArray[Element], keys: int, fresh: int) -> NDArray[Element]:
     """Return the state with at least `keys` rows; new rows hold `fresh`."""
     if keys <= len(state):
         return state
@@ -119,7 +119,7 @@ def _with_room(state: NDArray[Number], keys: int, fresh: int) -> NDArray[Number]
     return larger
 
 
-def _kept(state: NDArray[Number], alive: Flags) -> NDArray[Number]:
+def kept(state: NDArray[Element], alive: Flags) -> NDArray[Element]:
     """Return the rows of the keys that are alive (keys without state yet have none to keep)."""
     return state[: len(alive)][alive[: len(state)]]
 
