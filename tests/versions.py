@@ -23,7 +23,7 @@ from scorer.models import build
 from scorer.models.logistic import Logistic
 from scorer.registry import ModelVersion, Registry
 from scorer.spec import Spec, parse_spec
-from tests.lakes import Row
+from tests.lakes import Row, click
 
 USER: Spec = parse_spec(
     {"counts": [{"entity": "user_id", "windows": ["1h@1m"]}], "flags": {"logged_in": False}}, "user"
@@ -74,6 +74,15 @@ def probability(version: ModelVersion, count: int) -> float:
     return float(version.probabilities(facts, reals)[0])
 
 
+def burst(
+    count: int, user: str = "u", start: int = START, **columns: object
+) -> list[dict[str, Any]]:
+    """One user's clicks, a second apart."""
+    return [
+        click(start + k * 1_000_000, k, f"{user}{k}", user_id=user, **columns) for k in range(count)
+    ]
+
+
 def logged(
     row: Row,
     version: ModelVersion | str | None,
@@ -119,7 +128,7 @@ def verdict(row: Row, decision: str, ledger_seq: int = 0, run_id: str = "r") -> 
     }
 
 
-def _ignore(units: int) -> None:
+def ignore(units: int) -> None:
     """Hear of progress."""
 
 
@@ -153,5 +162,5 @@ def run(
 ) -> Ran:
     """Replay a span of the log."""
     request = Request(model, span, features, "cpu", where, sample, as_of)
-    manifest, summary = execute(prepare(lake, request), _ignore)
+    manifest, summary = execute(prepare(lake, request), ignore)
     return Ran(manifest, summary, run_folder(lake, manifest.run_id))
