@@ -1,6 +1,7 @@
 """Records a run as the production decisions of a log that has none there."""
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
@@ -69,7 +70,7 @@ def _rows(
         slice_length=manifest.slice_length_us,
     )
     for number, piece in enumerate(slices):
-        part = pq.read_table(folder.part("decisions", number))
+        part = _part(folder.part("decisions", number))
         if not part["click_id"].equals(piece.clicks["click_id"]):
             raise Inconsistent(
                 f"part {number} of run {manifest.run_id} does not hold the clicks of the log; "
@@ -84,3 +85,10 @@ def _rows(
         features = piece.features[version.spec.digest]
         times = piece.clicks["ts"].to_numpy()
         yield decision_rows(version, piece.clicks, features, decisions, times, REASON)
+
+
+def _part(path: Path) -> pa.Table:
+    try:
+        return pq.read_table(path)
+    except (OSError, pa.ArrowException) as exc:
+        raise Inconsistent(f"{path} can't be read: {exc}; replay the span again") from exc

@@ -7,7 +7,8 @@ from typing import Any
 import duckdb
 
 from replay.changes import CAUSES, KINDS, OUTCOMES
-from replay.runs import RunFolder
+from replay.runs import RunFolder, RunManifest
+from replay.snapshot import connect
 from scorer.errors import Inconsistent
 from scorer.metrics import Share
 
@@ -105,6 +106,24 @@ def summarise(connection: duckdb.DuckDBPyConnection, folder: RunFolder) -> Summa
         effective=_rates(totals, "effective"),
         replayed=_rates(totals, "decision"),
     )
+
+
+def read_summary(folder: RunFolder, manifest: RunManifest) -> Summary:
+    """Read a finished run's parts; raise Inconsistent where they are not what was written."""
+    damaged = f"run {manifest.run_id} is damaged"
+    try:
+        with connect() as connection:
+            found = summarise(connection, folder)
+    except duckdb.Error as exc:
+        said = str(exc).strip().splitlines()[0]
+        raise Inconsistent(f"{damaged}: {said}; replay the span again") from exc
+    kept = [manifest.counts[name] for name in ("replayed", "changed", "adjustment_micros")]
+    if [found.clicks, found.changed.clicks, found.changed.micros] != kept:
+        raise Inconsistent(
+            f"{damaged}: its parts do not hold the {kept[0]:,} clicks and "
+            f"{kept[1]:,} changes of its manifest; replay the span again"
+        )
+    return found
 
 
 _COUNTS = {

@@ -7,9 +7,8 @@ from replay.console import home_option, json_option, open_lake, print_json, scre
 from replay.formats import money, new_table
 from replay.report import run_json
 from replay.runs import read_manifest, run_folder, run_ids
-from replay.snapshot import connect
 from replay.span import iso, to_micros
-from replay.summary import summarise
+from replay.summary import read_summary
 
 
 @click.group()
@@ -65,8 +64,7 @@ def show(run_id: str, home: str | None, as_json: bool) -> None:
     lake = open_lake(home)
     folder = run_folder(lake, run_id)
     manifest = read_manifest(folder)
-    with connect() as connection:
-        summary = summarise(connection, folder)
+    summary = read_summary(folder, manifest)
     if as_json:
         print_json(run_json(manifest, summary))
     else:

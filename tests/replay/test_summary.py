@@ -10,9 +10,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from replay.run import Request, execute, prepare
-from replay.runs import RunFolder, run_folder, run_ids
-from replay.snapshot import connect
-from replay.summary import AdvertiserMoney, HourChanges, Summary, Tally, reconcile, summarise
+from replay.runs import RunFolder
+from replay.summary import AdvertiserMoney, HourChanges, Summary, Tally, read_summary, reconcile
 from scorer.errors import Inconsistent
 from scorer.metrics import Share
 from tests.lakes import add_rows, make_lake
@@ -128,14 +127,28 @@ def test_a_part_that_is_not_what_was_found_stops_the_run(
     assert list((lake.home / "runs").iterdir()) == []
 
 
-def test_a_finished_run_that_was_changed_by_hand_is_not_summarised_as_if_whole(
-    tmp_path: Path,
+@pytest.mark.parametrize("kind", ["decisions", "changes"])
+@pytest.mark.parametrize("damage", ["blamed", "short", "cut", "gone"])
+def test_a_finished_run_that_was_changed_is_not_shown_as_if_whole(
+    tmp_path: Path, kind: str, damage: str
 ) -> None:
     lake = make_lake(tmp_path, burst(3))
     at_least(lake, "b", 2)
-    run(lake, "b")
-    folder = run_folder(lake, run_ids(lake)[0])
-    part = folder.part("changes", 0)
-    pq.write_table(blamed(pq.read_table(part)), part)
-    with connect(1) as connection, pytest.raises(Inconsistent, match="unknown cause"):
-        summarise(connection, folder)
+    done = run(lake, "b")
+    part = done.folder.part(kind, 0)
+    match damage:
+        case "blamed":
+            pq.write_table(blamed(pq.read_table(done.folder.part("changes", 0))), part)
+        case "short":
+            pq.write_table(without_last(pq.read_table(part)), part)
+        case "cut":
+            part.write_bytes(part.read_bytes()[:-9])
+        case "gone":
+            part.unlink()
+    with pytest.raises(Inconsistent) as stop:
+        read_summary(done.folder, done.manifest)
+    assert "\n" not in str(stop.value)
+
+
+def test_a_finished_run_is_read_as_it_was_found(ran: Ran) -> None:
+    assert read_summary(ran.folder, ran.manifest) == ran.summary
