@@ -9,6 +9,7 @@ import signal
 import sys
 from collections.abc import Sequence
 from importlib import import_module
+from types import FrameType
 from typing import NamedTuple, NoReturn
 
 import click
@@ -94,6 +95,8 @@ def root() -> None:
 
 def main(args: Sequence[str] | None = None) -> NoReturn:
     """Run the command line and exit: 0 fine, 1 a finding, 2 bad usage or input, 130 interrupted."""
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        signal.signal(signal.SIGINT, interrupt)
     try:
         code = root.main(args=args, prog_name="replay", standalone_mode=False)
         sys.stdout.flush()
@@ -119,6 +122,12 @@ def main(args: Sequence[str] | None = None) -> NoReturn:
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(128 + signal.SIGPIPE)
+
+
+def interrupt(_signal: int, _frame: FrameType | None) -> NoReturn:
+    """Answer Ctrl-C; leave a second one to the system, since DuckDB may wait long for a task."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    raise KeyboardInterrupt
 
 
 def fail(message: str, code: int) -> NoReturn:

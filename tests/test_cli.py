@@ -13,12 +13,12 @@ from docs.generate import commands
 from replay.cli import COMMANDS, INTERRUPTED, Entry, root
 from replay.lake import Lake
 
-LEAVES = [context for context in commands() if not isinstance(context.command, click.Group)]
+PATHS = [context.command_path for context in commands()]
 HEAVY = {"deltalake", "duckdb", "numba", "numpy", "pyarrow", "pydantic", "rich", "torch"}
 
 
-def path_of(context: click.Context) -> str:
-    return context.command_path
+def context_of(path: str) -> click.Context:
+    return next(context for context in commands() if context.command_path == path)
 
 
 def replay(*arguments: str) -> subprocess.CompletedProcess[str]:
@@ -50,15 +50,19 @@ def test_the_root_says_of_a_command_what_it_says_of_itself(entry: Entry) -> None
     assert command.get_short_help_str(limit=100) == entry.help
 
 
-@pytest.mark.parametrize("context", commands(), ids=path_of)
-def test_every_option_has_help(context: click.Context) -> None:
+@pytest.mark.parametrize("path", PATHS)
+def test_every_option_has_help(path: str) -> None:
+    context = context_of(path)
     for parameter in context.command.get_params(context):
         if isinstance(parameter, click.Option):
             assert parameter.help, parameter.opts
 
 
-@pytest.mark.parametrize("context", LEAVES, ids=path_of)
-def test_every_command_has_an_example_and_the_common_options(context: click.Context) -> None:
+@pytest.mark.parametrize("path", PATHS)
+def test_every_command_has_an_example_and_the_common_options(path: str) -> None:
+    context = context_of(path)
+    if isinstance(context.command, click.Group):
+        return
     lines = [line.strip() for line in context.get_help().splitlines()]
     starts = [i for i, line in enumerate(lines) if line in ("Example:", "Examples:")]
     assert starts, "no example, or rewrapped"
@@ -118,22 +122,24 @@ def test_ctrl_c_while_a_file_is_read(tmp_path: Path) -> None:
     ):
         process.send_signal(signal.SIGINT)
         _, errors = process.communicate(timeout=30)
-    assert (process.returncode, errors) == (130, f"replay: {INTERRUPTED}\n")
+    assert (process.returncode, errors.strip()) == (130, f"replay: {INTERRUPTED}")
     assert not (tmp_path / "lake").exists()
 
 
-def test_ctrl_c_while_duckdb_works(tmp_path: Path) -> None:
+def test_two_ctrl_c_end_a_query_that_never_ends(tmp_path: Path) -> None:
     Lake.create(tmp_path / "lake", "USD")
     query = "SELECT sum(a.range * b.range) FROM range(100000000) a, range(100000000) b"
     script = (
         "import os, signal, threading; from replay.cli import main;"
-        "threading.Timer(2, os.kill, (os.getpid(), signal.SIGINT)).start();"
+        "keys = (os.getpid(), signal.SIGINT);"
+        "threading.Timer(2, os.kill, keys).start(); threading.Timer(4, os.kill, keys).start();"
         f"main(['sql', {query!r}, '--home', {str(tmp_path / 'lake')!r}])"
     )
     done = subprocess.run(
         [sys.executable, "-c", script], capture_output=True, text=True, check=False
     )
-    assert (done.returncode, done.stderr) == (130, f"replay: {INTERRUPTED}\n")
+    assert done.returncode in (130, -signal.SIGINT)  # the second where the first had to wait
+    assert "Traceback" not in done.stderr
 
 
 def test_output_cut_short_by_a_pipe_is_no_traceback() -> None:

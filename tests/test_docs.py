@@ -1,9 +1,12 @@
 """The docs against what they describe."""
 
 import re
+import shutil
+import subprocess
+import sys
 from pathlib import Path
 
-import click
+import duckdb
 import pytest
 
 from docs.generate import PAGE, commands, page
@@ -11,17 +14,37 @@ from docs.type_commands import main, markdown_commands, suggested_commands
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
+README = (ROOT / "README.md").read_text()
 WRITTEN = "\n".join(file.read_text() for file in PAGES if file != PAGE)
 LINK = re.compile(r"\]\((?!https?:)([^)#\s]+)[^)]*\)")
+
+
+@pytest.fixture(scope="module")
+def replayed(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
+    """A copy of the sample lake in which the demo's replay ran, and what it said."""
+    home = tmp_path_factory.mktemp("demo") / "lake"
+    shutil.copytree(ROOT / "data" / "samples" / "lake", home)
+    span = ["--from", "2026-03-02T14:00", "--to", "2026-03-02T20:00"]
+    command = [
+        sys.executable,
+        "-m",
+        "replay.cli",
+        *span,
+        "--model",
+        "previous",
+        "--home",
+        str(home),
+    ]
+    return home, subprocess.run(command, capture_output=True, text=True, check=True).stdout
 
 
 def test_the_reference_is_what_the_commands_say() -> None:
     assert PAGE.read_text() == page(), "run `make docs`"
 
 
-@pytest.mark.parametrize("context", commands(), ids=lambda context: str(context.command_path))
-def test_every_command_stands_in_the_written_docs(context: click.Context) -> None:
-    assert re.search(rf"\b{re.escape(context.command_path)}\b", WRITTEN)
+@pytest.mark.parametrize("path", [context.command_path for context in commands()])
+def test_every_command_stands_in_the_written_docs(path: str) -> None:
+    assert re.search(rf"\b{re.escape(path)}\b", WRITTEN)
 
 
 @pytest.mark.parametrize("file", PAGES, ids=lambda file: str(file.relative_to(ROOT)))
@@ -34,6 +57,29 @@ def test_the_index_names_every_page() -> None:
     index = ROOT / "docs" / "README.md"
     named = {(index.parent / target).resolve() for target in LINK.findall(index.read_text())}
     assert set(ROOT.glob("docs/**/*.md")) - named == {index}
+
+
+def test_the_readme_shows_what_the_replay_says(replayed: tuple[Path, str]) -> None:
+    said = {" ".join(line.split()) for line in replayed[1].splitlines()}
+    block = README.partition("From its answer:\n\n```text\n")[2].partition("```")[0]
+    shown = [" ".join(line.split()) for line in block.splitlines()]
+    assert len(shown) > 5
+    assert [line for line in shown if line not in said] == []
+
+
+def test_the_readme_tells_the_truth_of_the_sample(replayed: tuple[Path, str]) -> None:
+    home = replayed[0]
+    people, robots = duckdb.execute(
+        f"""
+        SELECT count(*) FILTER (kind = 'to_invalid' AND NOT is_robot),
+          count(*) FILTER (kind = 'to_valid' AND is_robot)
+        FROM '{home}/runs/*/changes/*.parquet' JOIN
+          (SELECT click_id, is_robot FROM '{home}/truth/*/*.parquet') USING (click_id)
+        """
+    ).fetchall()[0]
+    told = " ".join(README.split())
+    assert f"all but {people} of the 1,996 are robots' clicks" in told
+    assert f"all but {robots} of the 563 are people's" in told
 
 
 def test_every_make_target_stands_in_the_makefile_help() -> None:

@@ -16,6 +16,8 @@ MAY_IMPORT: dict[str, set[str]] = {
     "recovery": {"replay", "scorer", "simulator"},
 }
 
+LOADED_ON_USE = {("replay.commands.import_", "replay.recording")}  # torch: files need none
+
 
 class Arrow(NamedTuple):
     """One module of ours imports another; `inside` says whether it does so inside a function."""
@@ -109,7 +111,7 @@ def test_no_import_cycle() -> None:
 
 
 def test_no_import_of_ours_hides_in_a_function() -> None:
-    assert [arrow for arrow in read_arrows(ROOT) if arrow.inside] == []
+    assert {arrow[:2] for arrow in read_arrows(ROOT) if arrow.inside} == LOADED_ON_USE
 
 
 @pytest.mark.parametrize(
