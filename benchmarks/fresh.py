@@ -1,0 +1,96 @@
+"""What only a process of its own can show: peak memory, and what starting costs.
+
+`python -m benchmarks.fresh HOME ENGINE FORM` runs one engine, drops each piece as it comes, and
+prints the clicks, the seconds and the peak memory as JSON. It imports no engine but that one's.
+"""
+
+import json
+import os
+import re
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from benchmarks.duckdb_windows import duckdb_engines
+from benchmarks.source import Engine, Ours, Source
+from replay.span import iso
+
+HELP_RUNS = 10
+
+
+@dataclass(frozen=True)
+class Peak:
+    """One engine alone, with interpreter and libraries."""
+
+    clicks: int
+    seconds: float
+    peak_bytes: int
+
+
+@dataclass(frozen=True)
+class Starts:
+    """Seconds from the start of a process to its end.
+
+    `first` and `second` are `replay features` over a small log, without and with compiled kernels.
+    """
+
+    help: float
+    first: float
+    second: float
+
+
+def measure_peak(home: Path, engine: str, form: int) -> Peak:
+    """Run one engine in a process of its own."""
+    command = [sys.executable, "-m", "benchmarks.fresh", str(home), engine, str(form)]
+    done = subprocess.run(command, check=True, capture_output=True, text=True)
+    return Peak(**json.loads(done.stdout))
+
+
+def measure_starts(home: Path) -> Starts:
+    """Time `replay --help`, and the first and second `replay features` over a small lake."""
+    replay = str(Path(sys.executable).with_name("replay"))
+    span = Source.open(home).span
+    with tempfile.TemporaryDirectory() as folder:
+        arguments = ["--home", str(home), "--from", iso(span.start), "--to", iso(span.end)]
+        features = [replay, "features", *arguments, "--out", f"{folder}/features.parquet"]
+        cache = {**os.environ, "NUMBA_CACHE_DIR": folder}
+        first, second = (_time(features, cache) for _ in range(2))
+    helps = [_time([replay, "--help"], dict(os.environ)) for _ in range(HELP_RUNS)]
+    return Starts(statistics.median(helps), first, second)
+
+
+def _time(command: list[str], environment: dict[str, str]) -> float:
+    started = time.perf_counter()
+    subprocess.run(command, check=True, capture_output=True, env=environment)
+    return time.perf_counter() - started
+
+
+def _peak_bytes() -> int:
+    """Return this process's peak resident memory.
+
+    Not from getrusage: there, a child starts with the peak of the process that started it.
+    """
+    status = Path("/proc/self/status").read_text()
+    match = re.search(r"^VmHWM:\s+(\d+) kB$", status, re.MULTILINE)
+    if not match:
+        raise OSError("/proc/self/status has no VmHWM")
+    return int(match[1]) * 1024
+
+
+def _run(home: Path, name: str, form: int) -> Peak:
+    source = Source.open(home)
+    engine: Engine = Ours(source, source.spec)
+    if name != "ours":
+        engine = duckdb_engines(source)[name][form]
+    started = time.perf_counter()
+    for piece in engine.pieces():
+        del piece
+    return Peak(source.clicks, time.perf_counter() - started, _peak_bytes())
+
+
+if __name__ == "__main__":
+    print(json.dumps(asdict(_run(Path(sys.argv[1]), sys.argv[2], int(sys.argv[3])))))
