@@ -5,7 +5,6 @@ keys get the same code only if all their bytes are equal: the hash merely finds 
 forgets the keys that no window can see any more, so memory follows the window and not the span.
 """
 
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -39,12 +38,10 @@ class StringInterner:
         """
         out = np.empty(len(values), np.int32)
         row = 0
-        for chunk, hashed in zip(*_aligned(values, hashes), strict=True):
-            for first in range(0, len(chunk), _PIECE):
-                piece = chunk.slice(first, _PIECE)
-                codes = out[row : row + len(piece)]
-                self._encode_piece(piece, hashed.slice(first, _PIECE).to_numpy(), codes)
-                row += len(piece)
+        for batch in pa.table([values, hashes], ["value", "hash"]).to_batches(_PIECE):
+            codes = out[row : row + len(batch)]
+            self._encode_piece(batch["value"], batch["hash"].to_numpy(), codes)
+            row += len(batch)
         return out
 
     def _encode_piece(self, piece: pa.Array, hashes: Uint64s, out: Codes) -> None:
@@ -128,15 +125,6 @@ def renumber(alive: Flags) -> Codes:
     [0, -1, 1]
     """
     return np.where(alive, np.cumsum(alive) - 1, NULL).astype(np.int32)
-
-
-def _aligned(
-    values: pa.ChunkedArray, hashes: pa.ChunkedArray
-) -> tuple[Sequence[pa.Array], Sequence[pa.Array]]:
-    """Return the chunks of both columns, cut at the same rows."""
-    if [len(c) for c in values.chunks] == [len(c) for c in hashes.chunks]:
-        return values.chunks, hashes.chunks
-    return values.combine_chunks().chunks, hashes.combine_chunks().chunks
 
 
 def _string_buffers(chunk: pa.Array) -> tuple[Int32s, Bytes]:

@@ -12,12 +12,12 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from replay.interner import Codes, PairInterner, StringInterner, renumber
+from replay.interner import NULL, Codes, PairInterner, StringInterner, renumber
 
 Entity = tuple[str, ...]
 Alive = NDArray[np.bool_]
 Each = Callable[[Iterable[Callable[[], None]]], None]
-_SPARE = 1 << 16
+SPARE_KEYS = 1 << 16  # dead keys that are not worth a renumbering
 
 
 class Space(Protocol):
@@ -122,14 +122,14 @@ class KeySpaces:
 
     def forget(self) -> dict[Space, Alive]:
         """Forget the keys that no retained click has, once they are most; say which are alive."""
-        if not any(space.size > 2 * len(space.codes) + _SPARE for space in self._all()):
+        if not any(space.size > 2 * len(space.codes) + SPARE_KEYS for space in self._all()):
             return {}
         alive = {space: _alive(space) for space in self._all()}
         renumbered = {space: renumber(mask) for space, mask in alive.items()}
         for space in self._all():
             space.keep(alive[space], renumbered)
-            present = space.codes >= 0
-            space.codes = np.where(present, renumbered[space][space.codes], space.codes)
+            with_null = np.append(renumbered[space], np.int32(NULL))  # code −1 finds the last
+            space.codes = with_null[space.codes]
         return alive
 
     def _all(self) -> list[Space]:

@@ -31,10 +31,15 @@ def log_decisions(lake: Lake, version: ModelVersion, span: Span, writer: str) ->
 def _rows(version: ModelVersion, pieces: Iterator[FeatureSlice]) -> Iterator[pa.RecordBatch]:
     for piece in pieces:
         if piece.clicks.num_rows:
-            decisions = decide(version, piece.clicks, piece.facts, piece.reals)
-            decided_at = piece.clicks["ts"].to_numpy() + _latency(piece.clicks["seq"].to_numpy())
-            features = Features(piece.facts, piece.reals)
-            yield decision_rows(version, piece.clicks, features, decisions, decided_at, REASON)
+            yield logged_rows(version, piece)
+
+
+def logged_rows(version: ModelVersion, piece: FeatureSlice) -> pa.RecordBatch:
+    """Return what the live service would have logged of one slice's clicks."""
+    decisions = decide(version, piece.clicks, piece.facts, piece.reals)
+    decided_at = piece.clicks["ts"].to_numpy() + _latency(piece.clicks["seq"].to_numpy())
+    features = Features(piece.facts, piece.reals)
+    return decision_rows(version, piece.clicks, features, decisions, decided_at, REASON)
 
 
 def _latency(seq: Ints) -> Ints:

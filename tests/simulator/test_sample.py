@@ -13,7 +13,7 @@ from replay.snapshot import Snapshot, connect
 from replay.span import Span, iso
 from replay.training import open_registry
 from simulator.digest import digest_table, digest_tables
-from simulator.production import decision_rows
+from simulator.production import logged_rows
 from simulator.sample import EVERY_TABLE, V2_PROMOTED, digest_sample
 from simulator.scenario import load_scenario
 from simulator.write import simulate
@@ -76,8 +76,7 @@ def test_a_version_decides_again_what_was_logged(sample: Snapshot) -> None:
     span = Span(V2_PROMOTED, load_scenario("sample").span.end)
     columns = version.manifest.slice_columns
     again = [
-        decision_rows(version, piece)
-        for piece in stream(sample, version.spec, span, columns=columns)
+        logged_rows(version, piece) for piece in stream(sample, version.spec, span, columns=columns)
     ]
     logged = {
         row[0]: row[1:]
