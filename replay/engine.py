@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import pyarrow as pa
@@ -11,6 +12,7 @@ from numpy.typing import NDArray
 
 from replay.keys import KeySpaces, Space
 from replay.profiles import KEY_COLUMN, ProfileTables
+from replay.reader import SliceRows
 from replay.snapshot import Snapshot
 from replay.span import Span
 from replay.windows import Counts, Distincts, Gaps
@@ -38,9 +40,14 @@ def key_columns(spec: Spec) -> list[str]:
     return list(dict.fromkeys(columns))
 
 
-def read_columns(spec: Spec) -> list[str]:
+def encoded_columns(spec: Spec) -> list[str]:
+    """Return the click columns that a spec reads dictionary-encoded."""
+    return list(dict.fromkeys([*key_columns(spec), *(["device"] if spec.flags.devices else [])]))
+
+
+def plain_columns(spec: Spec) -> list[str]:
     """Return the click columns that a spec reads as they are."""
-    return ["device"] * bool(spec.flags.devices) + ["logged_in"] * spec.flags.logged_in
+    return ["logged_in"] if spec.flags.logged_in else []
 
 
 class FeatureEngine:
@@ -67,20 +74,20 @@ class FeatureEngine:
         self._gaps = [(self._spaces[g.entity], Gaps(g.cap_us, at[g.name])) for g in spec.gaps]
         self._profiles: ProfileTables | None = None
 
-    def advance(self, span: Span, table: pa.Table, *, wanted: bool) -> Features:
+    def advance(self, span: Span, rows: SliceRows, *, wanted: bool) -> Features:
         """Take in a slice's clicks, in log order; return its features.
 
         Where they are not `wanted` (the look-back), only window features are filled.
         """
         start = len(self._times)
-        times = table["ts"].to_numpy()
+        times = rows.clicks["ts"].to_numpy()
         self._times = np.concatenate([self._times, times])
-        self._spaces.extend(table, self._each)
+        self._spaces.extend(rows, self._each)
         facts = np.zeros((len(self._spec.facts), len(times)), np.int32)
         reals = np.zeros((len(self._spec.reals), len(times)), np.float32)
         tasks = self._window_tasks(start, facts)
         if wanted:
-            tasks.append(lambda: self._fill_rest(span, table, start, Features(facts, reals)))
+            tasks.append(lambda: self._fill_rest(span, rows, start, Features(facts, reals)))
         self._each(tasks)
         if len(times):
             self._drop_before(int(times[-1]) - self._spec.look_back)
@@ -109,23 +116,23 @@ class FeatureEngine:
         tasks += [count(*entry) for entry in self._counts]
         return tasks + [count(*entry) for entry in self._gaps]
 
-    def _fill_rest(self, span: Span, table: pa.Table, start: int, out: Features) -> None:
+    def _fill_rest(self, span: Span, rows: SliceRows, start: int, out: Features) -> None:
         """Fill the features that need no window: flags, time and profiles."""
         spec = self._spec
         facts = dict(zip(spec.facts, out.facts, strict=True))
         if spec.flags.logged_in:
-            facts["logged_in"][:] = table["logged_in"].to_numpy()
+            facts["logged_in"][:] = rows.clicks["logged_in"].to_numpy()
         for device in spec.flags.devices:
-            facts[f"device_{device}"][:] = pc.equal(table["device"], device).to_numpy()
+            facts[f"device_{device}"][:] = rows.of_keys("device", partial(_is, device), 0)
         if spec.time:
             time_features(self._times[start:], spec.time, out.reals)
         if spec.profiles:
             if self._profiles is None:
                 tables = {KEY_COLUMN[profile.table] for profile in spec.profiles}
-                spaces = {column: self._spaces[(column,)] for column in tables}
+                spaces = {column: self._spaces.column(column) for column in tables}
                 self._profiles = ProfileTables(self._snapshot, spec.profiles, spaces, span.start)
             values = facts | dict(zip(spec.reals, out.reals, strict=True))
-            self._profiles.fill(span, table, start, values)
+            self._profiles.fill(span, self._times[start:], start, values)
 
     def _drop_before(self, oldest: int) -> None:
         """Forget clicks with ts <= oldest: no window or gap of a later click sees them."""
@@ -147,3 +154,8 @@ class FeatureEngine:
             distincts.keep(alive[space], alive[pairs])
         if self._profiles:
             self._profiles.keep(alive)
+
+
+def _is(value: str, strings: pa.Array) -> NDArray[np.int32]:
+    """Return 1 where a string is `value`, 0 elsewhere."""
+    return np.asarray(pc.equal(strings, value).cast(pa.int32()), np.int32)

@@ -13,8 +13,8 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from replay.engine import FeatureEngine, Features, key_columns, read_columns
-from replay.reader import CHOSEN, ORDER_COLUMNS, ClickReader, choose_slice_length
+from replay.engine import FeatureEngine, Features, encoded_columns, plain_columns
+from replay.reader import CHOSEN, ORDER_COLUMNS, ClickReader, SliceRows, choose_slice_length
 from replay.snapshot import Snapshot
 from replay.span import Span
 from scorer.spec import Spec
@@ -89,28 +89,27 @@ def stream_specs(
         before = snapshot.clip(Span(span.start - look_back, span.start))
         pieces = (before.cut(length) if before else []) + pieces
     engines = {spec.digest: FeatureEngine(snapshot, spec, threads) for spec in specs}
-    keys = list(dict.fromkeys(key for spec in specs for key in key_columns(spec)))
-    needed = [*columns, *(column for spec in specs for column in read_columns(spec))]
+    keys = list(dict.fromkeys(key for spec in specs for key in encoded_columns(spec)))
+    needed = [*columns, *(column for spec in specs for column in plain_columns(spec))]
     reader = ClickReader(snapshot, needed, keys, chosen, threads)
     shown = list(dict.fromkeys([*ORDER_COLUMNS, *columns, *([CHOSEN] if chosen else [])]))
-    for piece, table in _read_ahead(reader, pieces):
+    for piece, rows in _read_ahead(reader, pieces):
         wanted = piece.start >= span.start
         features = {
-            digest: engine.advance(piece, table, wanted=wanted)
-            for digest, engine in engines.items()
+            digest: engine.advance(piece, rows, wanted=wanted) for digest, engine in engines.items()
         }
         if advance:
-            advance(table.num_rows)
+            advance(rows.clicks.num_rows)
         if wanted:
-            yield ClickSlice(piece, table.select(shown), features)
+            yield ClickSlice(piece, rows.clicks.select(shown), features)
 
 
-def _read_ahead(reader: ClickReader, pieces: Sequence[Span]) -> Iterator[tuple[Span, pa.Table]]:
+def _read_ahead(reader: ClickReader, pieces: Sequence[Span]) -> Iterator[tuple[Span, SliceRows]]:
     """Read each slice while the one before it is worked on."""
     with ThreadPoolExecutor(max_workers=1) as ahead:
         reading = ahead.submit(reader.read, pieces[0])
         for number, piece in enumerate(pieces):
-            table = reading.result()
+            rows = reading.result()
             if number + 1 < len(pieces):
                 reading = ahead.submit(reader.read, pieces[number + 1])
-            yield piece, table
+            yield piece, rows

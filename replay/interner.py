@@ -5,6 +5,7 @@ keys get the same code only if all their bytes are equal: the hash merely finds 
 forgets the keys that no window can see any more, so memory follows the window and not the span.
 """
 
+import secrets
 from typing import Any
 
 import numpy as np
@@ -23,31 +24,28 @@ _PIECE = 1 << 16
 class StringInterner:
     """Strings to codes 0, 1, 2, …; null is −1."""
 
-    def __init__(self) -> None:
+    def __init__(self, multiplier: int | None = None) -> None:
+        """`multiplier` seeds the hash; by chance where it is None, so that nobody can aim at it."""
         self.size = 0
+        self._multiplier = np.uint64(secrets.randbits(64) | 1 if multiplier is None else multiplier)
         self._slots = np.full(_FIRST_CAPACITY, NULL, np.int64)
         self._hashes = np.empty(_FIRST_CAPACITY, np.uint64)
         self._ends = np.zeros(_FIRST_CAPACITY + 1, np.int64)
         self._bytes = np.empty(_FIRST_CAPACITY * 16, np.uint8)
 
-    def encode(self, values: pa.ChunkedArray, hashes: pa.ChunkedArray) -> Codes:
-        """Return the code of each value, adding those not seen before.
-
-        `hashes` holds a uint64 per value, equal for equal values; how good it is decides speed,
-        never the result.
-        """
-        out = np.empty(len(values), np.int32)
-        row = 0
-        for batch in pa.table([values, hashes], ["value", "hash"]).to_batches(_PIECE):
-            codes = out[row : row + len(batch)]
-            self._encode_piece(batch["value"], batch["hash"].to_numpy(), codes)
-            row += len(batch)
+    def encode(self, strings: pa.Array) -> Codes:
+        """Return the code of each string, adding those not seen before."""
+        out = np.empty(len(strings), np.int32)
+        for start in range(0, len(strings), _PIECE):
+            self._encode_piece(strings.slice(start, _PIECE), out[start : start + _PIECE])
         return out
 
-    def _encode_piece(self, piece: pa.Array, hashes: Uint64s, out: Codes) -> None:
+    def _encode_piece(self, piece: pa.Array, out: Codes) -> None:
         offsets, data = _string_buffers(piece)
         valid = piece.is_valid().to_numpy(zero_copy_only=False)
         self._reserve(len(piece), int(offsets[-1] - offsets[0]))
+        hashes = np.empty(len(piece), np.uint64)
+        _hash_strings(offsets, data, self._multiplier, hashes)
         self.size = _encode_strings(
             hashes,
             offsets,
@@ -60,6 +58,14 @@ class StringInterner:
             self.size,
             out,
         )
+
+    def strings(self, codes: Codes) -> pa.Array:
+        """Return the strings of some codes, none of them null."""
+        lengths = self._ends[codes + 1] - self._ends[codes]
+        offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int32)
+        data = np.empty(offsets[-1], np.uint8)
+        _copy_strings(codes, self._ends, self._bytes, offsets, data)
+        return pa.StringArray.from_buffers(len(codes), pa.py_buffer(offsets), pa.py_buffer(data))
 
     def keep(self, alive: Flags) -> Codes:
         """Forget the codes that are not alive; return old code → new code (−1 if forgotten)."""
@@ -157,6 +163,24 @@ def grown(array: NDArray[Any], least: int) -> NDArray[Any]:
 @kernel
 def _tagged(hashed: np.uint64, code: int) -> np.int64:
     return (np.int64(np.uint64(hashed) >> np.uint64(33)) << 32) | code
+
+
+@kernel
+def _hash_strings(offsets: Int32s, data: Bytes, multiplier: np.uint64, out: Uint64s) -> None:
+    # Multiply and add, byte by byte, over an odd number drawn by chance; then mixed.
+    for i in range(len(out)):
+        hashed = np.uint64(0)
+        for j in range(offsets[i], offsets[i + 1]):
+            hashed = (hashed ^ np.uint64(data[j])) * multiplier
+        out[i] = _mix(np.int64(hashed))
+
+
+@kernel
+def _copy_strings(codes: Int32s, ends: Int64s, arena: Bytes, offsets: Int32s, data: Bytes) -> None:
+    for i in range(len(codes)):
+        start = ends[codes[i]]
+        for j in range(offsets[i + 1] - offsets[i]):
+            data[offsets[i] + j] = arena[start + j]
 
 
 @kernel

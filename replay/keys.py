@@ -13,6 +13,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from replay.interner import NULL, Codes, PairInterner, StringInterner, renumber
+from replay.reader import SliceRows
 
 Entity = tuple[str, ...]
 Alive = NDArray[np.bool_]
@@ -30,7 +31,7 @@ class Space(Protocol):
         """The number of codes in use; all are below it."""
         ...
 
-    def extend(self, table: pa.Table) -> None:
+    def extend(self, rows: SliceRows) -> None:
         """Append the codes of a slice's clicks."""
         ...
 
@@ -52,10 +53,14 @@ class ColumnSpace:
         """The number of codes in use."""
         return self._interner.size
 
-    def extend(self, table: pa.Table) -> None:
+    def extend(self, rows: SliceRows) -> None:
         """Append the codes of a slice's clicks."""
-        codes = self._interner.encode(table[self._column], table[f"hash {self._column}"])
+        codes = rows.of_keys(self._column, self._interner.encode, NULL)
         self.codes = np.concatenate([self.codes, codes])
+
+    def strings(self, codes: Codes) -> pa.Array:
+        """Return the column's values of some codes, none of them null."""
+        return self._interner.strings(codes)
 
     def keep(self, alive: Alive, renumbered: dict[Space, Codes]) -> None:
         """Forget the strings that are not alive."""
@@ -75,7 +80,7 @@ class PairSpace:
         """The number of codes in use."""
         return self._interner.size
 
-    def extend(self, table: pa.Table) -> None:
+    def extend(self, rows: SliceRows) -> None:
         """Append the codes of a slice's clicks; both parts have theirs already."""
         new = slice(len(self.codes), None)
         first, second = self._parts
@@ -105,15 +110,19 @@ class KeySpaces:
             self._pairs[entity] = PairSpace(first, second)
         return self._pairs[entity]
 
+    def column(self, name: str) -> ColumnSpace:
+        """Return the space of one column."""
+        return self._columns[name,]
+
     def __getitem__(self, entity: Entity) -> Space:
         return self._columns[entity] if len(entity) == 1 else self._pairs[entity]
 
-    def extend(self, table: pa.Table, each: Each) -> None:
+    def extend(self, rows: SliceRows, each: Each) -> None:
         """Append a slice's clicks to every space; `each` runs independent calls."""
-        each([partial(space.extend, table) for space in self._columns.values()])
+        each([partial(space.extend, rows) for space in self._columns.values()])
         for length in sorted({len(entity) for entity in self._pairs}):
             ready = [space for entity, space in self._pairs.items() if len(entity) == length]
-            each([partial(space.extend, table) for space in ready])
+            each([partial(space.extend, rows) for space in ready])
 
     def drop(self, clicks: int) -> None:
         """Forget the first clicks; their keys stay until `forget`."""

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from replay.compiled import Flags, Int32s, Int64s, kernel
 from replay.interner import NULL
-from replay.keys import Space
+from replay.keys import ColumnSpace, Space
 from replay.snapshot import Snapshot, connect
 from replay.span import Span, to_micros
 from replay.windows import kept, with_room
@@ -33,7 +33,7 @@ class ProfileTables:
         self,
         snapshot: Snapshot,
         profiles: Sequence[Profile],
-        spaces: Mapping[str, Space],
+        spaces: Mapping[str, ColumnSpace],
         start: int,
     ) -> None:
         """Take the snapshots valid before `start` (µs); `spaces` are the key columns' spaces."""
@@ -44,13 +44,13 @@ class ProfileTables:
             if (columns := [p for p in profiles if p.table == table])
         ]
 
-    def fill(self, span: Span, clicks: pa.Table, start: int, out: Values) -> None:
+    def fill(self, span: Span, times: Int64s, start: int, out: Values) -> None:
         """Write each profile's value at each click of a slice, then move on to its end.
 
         The slice's clicks are those of the key spaces from place `start` on.
         """
         for table in self._tables:
-            table.fill(span, clicks, start, out)
+            table.fill(span, times, start, out)
 
     def keep(self, alive: Mapping[Space, Flags]) -> None:
         """Forget the keys that are not alive; the others move up."""
@@ -71,13 +71,12 @@ class _ProfileTable:
         snapshot: Snapshot,
         table: str,
         profiles: Sequence[Profile],
-        space: Space,
+        space: ColumnSpace,
         start: int,
     ) -> None:
         self._connection = connection
         self._snapshot = snapshot
         self._table = f"profiles_{table}"
-        self._column = KEY_COLUMN[table]
         self._profiles = profiles
         self._space = space
         self._known = np.zeros(0, np.bool_)
@@ -86,14 +85,14 @@ class _ProfileTable:
         self._stored = frozenset(snapshot.pinned[self._table].schema.names)
         self._replace(self._rows(BEGINNING, start))
 
-    def fill(self, span: Span, clicks: pa.Table, start: int, out: Values) -> None:
+    def fill(self, span: Span, times: Int64s, start: int, out: Values) -> None:
         codes = self._space.codes[start:]
         if self._snapshot.rows(self._table, span):
-            self._fill_changing(span, clicks, codes, out)
+            self._fill_changing(span, times, codes, out)
             self._replace(self._until(span))
             self._known[:] = False
         else:
-            self._ask(clicks, codes)
+            self._ask(codes)
             for profile, values in zip(self._profiles, self._values, strict=True):
                 _gather(codes, values, _kind(profile)(profile.default), out[profile.name])
 
@@ -102,27 +101,26 @@ class _ProfileTable:
         self._known = kept(self._known, mask)
         self._values = [kept(values, mask) for values in self._values]
 
-    def _ask(self, clicks: pa.Table, codes: Int32s) -> None:
+    def _ask(self, codes: Int32s) -> None:
         """Look up the keys whose current values are not at hand."""
         self._known = with_room(self._known, self._space.size, 0)
-        rows = _unknown_rows(codes, self._known)
-        found = self._history(f"SELECT * FROM {self._current}", clicks[self._column].take(rows))
-        asked, places = codes[rows], found["key_number"].to_numpy()
+        asked = _unknown(codes, self._known)
+        found = self._history(f"SELECT * FROM {self._current}", asked)
+        places = found["key_number"].to_numpy()
         for number, profile in enumerate(self._profiles):
             values = with_room(self._values[number], self._space.size, 0)
             values[asked] = profile.default
             values[asked[places]] = self._column_of(found, number)
             self._values[number] = values
 
-    def _fill_changing(self, span: Span, clicks: pa.Table, codes: Int32s, out: Values) -> None:
+    def _fill_changing(self, span: Span, times: Int64s, codes: Int32s, out: Values) -> None:
         """Fill a slice in which snapshots become valid: as of each click."""
-        rows = _unknown_rows(codes, np.zeros(self._space.size, np.bool_))
+        asked = _unknown(codes, np.zeros(self._space.size, np.bool_))
         numbers = np.full(self._space.size + 1, NULL, np.int32)
-        numbers[codes[rows]] = np.arange(len(rows))
-        found = self._history(self._until(span), clicks[self._column].take(rows))
-        bounds = np.searchsorted(found["key_number"].to_numpy(), np.arange(len(rows) + 1))
+        numbers[asked] = np.arange(len(asked))
+        found = self._history(self._until(span), asked)
+        bounds = np.searchsorted(found["key_number"].to_numpy(), np.arange(len(asked) + 1))
         places = np.empty(len(codes), np.int64)
-        times = clicks["ts"].to_numpy()
         _as_of(times, numbers[codes], bounds, found["valid_from"].to_numpy(), places)
         for number, profile in enumerate(self._profiles):
             values, default = self._column_of(found, number), _kind(profile)(profile.default)
@@ -135,10 +133,11 @@ class _ProfileTable:
         default = pa.scalar(_kind(profile)(profile.default), column.type)
         return np.asarray(column.fill_null(default), _kind(profile))
 
-    def _history(self, snapshots: str, keys: pa.ChunkedArray) -> pa.Table:
+    def _history(self, snapshots: str, codes: Int32s) -> pa.Table:
         """Return the snapshots of these keys, by the key's number among them and by time."""
-        numbers = np.arange(len(keys), dtype=np.int32)
-        self._connection.register("wanted", pa.table({"key": keys, "key_number": numbers}))
+        numbers = np.arange(len(codes), dtype=np.int32)
+        wanted = pa.table({"key": self._space.strings(codes), "key_number": numbers})
+        self._connection.register("wanted", wanted)
         values = ", ".join(f"c{number}" for number in range(len(self._profiles)))
         rows = self._connection.sql(
             f"SELECT key_number, valid_from, {values} FROM ({snapshots}) JOIN wanted USING (key) "
@@ -175,16 +174,16 @@ def _kind(profile: Profile) -> type[np.int32] | type[np.float32]:
 
 
 @kernel
-def _unknown_rows(codes: Int32s, known: Flags) -> Int64s:
-    """Return the first row of each code that is not known, and mark it known."""
-    rows = np.empty(len(codes), np.int64)
+def _unknown(codes: Int32s, known: Flags) -> Int32s:
+    """Return each code that is not known, once, and mark it known."""
+    unknown = np.empty(len(codes), np.int32)
     found = 0
-    for row in range(len(codes)):
-        if codes[row] >= 0 and not known[codes[row]]:
-            known[codes[row]] = True
-            rows[found] = row
+    for code in codes:
+        if code >= 0 and not known[code]:
+            known[code] = True
+            unknown[found] = code
             found += 1
-    return rows[:found]
+    return unknown[:found]
 
 
 @kernel

@@ -1,28 +1,57 @@
 """Reads the click log, slice of time by slice of time, into log order."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from replay.snapshot import Snapshot, connect
-from replay.span import Span
+from replay.span import Span, to_micros
 
 ORDER_COLUMNS = ("ts", "seq", "click_id")
 CHOSEN = "chosen"
 HOUR = 3_600_000_000
 SLICE_LENGTHS = (*(HOUR * k for k in (24, 12, 6, 3, 1)), *(HOUR // k for k in (2, 4, 12, 60)))
 SLICE_CLICKS = 750_000
+STRADDLING_GROUPS = 8  # row groups kept for the next slice; more are read again
+
+
+@dataclass(frozen=True)
+class SliceRows:
+    """The clicks of one slice of time.
+
+    `clicks` is in log order: ts (int64 µs), seq, click_id, the columns asked for, and `chosen`
+    where it was asked for. `keys` holds the key columns, dictionary-encoded, as the files hold
+    them; `order` says which of its rows each click in log order is, None where they agree.
+    """
+
+    clicks: pa.Table
+    keys: pa.Table
+    order: NDArray[np.int64] | None
+
+    def of_keys(
+        self, column: str, value: Callable[[pa.Array], NDArray[np.int32]], null: int
+    ) -> NDArray[np.int32]:
+        """Return a number per click, in log order; `value` gives those of distinct strings."""
+        parts = [np.empty(0, np.int32)]
+        for chunk in self.keys[column].chunks:
+            values = np.append(value(chunk.dictionary), np.int32(null))  # a null finds the last
+            places = chunk.indices.fill_null(len(chunk.dictionary)).to_numpy()
+            parts.append(values[places])
+        numbers = np.concatenate(parts)
+        return numbers if self.order is None else numbers[self.order]
 
 
 class ClickReader:
     """Reads slices of a snapshot's clicks.
 
-    A slice has ts (int64 µs), seq, click_id, the `columns`, for each of `keys` the column and a
-    uint64 column `hash <name>`, and, where `chosen` is an SQL condition on the click, a boolean
-    column `chosen` (a null counts as false). `chosen` has been checked by `replay.query`.
+    The files' own dictionaries of the key columns are kept, one for each row group: interning a
+    row group's distinct strings is several times cheaper than interning every click's. `chosen`
+    is an SQL condition, checked by `replay.query`.
     """
 
     def __init__(
@@ -34,19 +63,76 @@ class ClickReader:
         threads: int = 2,
     ) -> None:
         self._snapshot = snapshot
-        self._connection = connect(threads)
-        names = [name for name in dict.fromkeys([*columns, *keys]) if name not in ORDER_COLUMNS]
-        wanted = ["epoch_us(ts) AS ts", "seq", "click_id", *(f'"{name}"' for name in names)]
-        wanted += [f'hash("{name}") AS "hash {name}"' for name in keys]
-        wanted += [f"coalesce(({chosen}), false) AS {CHOSEN}"] if chosen else []
-        self._select = ", ".join(wanted)
+        self._columns = list(dict.fromkeys([*ORDER_COLUMNS, *columns]))
+        self._keys = list(keys)
+        self._chosen = chosen
+        self._threads = threads
+        schema = snapshot.pinned["clicks"].schema
+        names = dict.fromkeys([*self._columns, *self._keys])
+        self._empty = pa.schema(
+            [_encoded(schema.field(n)) if n in keys else schema.field(n) for n in names]
+        ).empty_table()
+        self._straddling: dict[tuple[str, int], pa.Table] = {}
 
-    def read(self, span: Span) -> pa.Table:
-        """Return the clicks of `span` in log order."""
+    def read(self, span: Span) -> SliceRows:
+        """Return the clicks of `span`."""
+        rows = pa.concat_tables([self._empty, *self._groups(span)])
+        clicks = rows.select(self._columns)
+        for number, name in enumerate(self._columns):
+            if name in self._keys:
+                clicks = clicks.set_column(number, name, clicks[name].cast(pa.string()))
+        clicks = clicks.set_column(0, "ts", clicks["ts"].cast(pa.int64()))
+        if self._chosen:
+            clicks = clicks.append_column(CHOSEN, self._find_chosen(span, clicks["click_id"]))
+        order = log_order(clicks)
+        ordered = clicks if order is None else clicks.take(order)
+        return SliceRows(ordered, rows.select(self._keys), order)
+
+    def _groups(self, span: Span) -> Iterator[pa.Table]:
+        """Yield the span's rows of each row group that has any; keep groups that reach over it."""
+        straddling: dict[tuple[str, int], pa.Table] = {}
+        for path in self._snapshot.pinned["clicks"].within(span):
+            with pq.ParquetFile(path, read_dictionary=self._keys) as file:
+                for group in range(file.num_row_groups):
+                    first, last = _bounds(file.metadata.row_group(group))
+                    if last < span.start or first >= span.end:
+                        continue
+                    rows = self._straddling.get((path, group))
+                    if rows is None:
+                        names = self._empty.column_names
+                        rows = file.read_row_group(group, names, use_threads=self._threads > 1)
+                        rows = rows.select(names)
+                    if last >= span.end and len(straddling) < STRADDLING_GROUPS:
+                        straddling[path, group] = rows
+                    yield _within(rows, span)
+        self._straddling = straddling
+
+    def _find_chosen(self, span: Span, click_ids: pa.ChunkedArray) -> pa.ChunkedArray:
         source = self._snapshot.source("clicks", span)
-        table = self._connection.sql(f"SELECT {self._select} FROM {source}").to_arrow_table()
-        order = log_order(table)
-        return table if order is None else table.take(order)
+        with connect(self._threads) as connection:
+            found = connection.sql(f"SELECT click_id FROM {source} WHERE ({self._chosen})")
+            return pc.is_in(click_ids, value_set=found.to_arrow_table()["click_id"])
+
+
+def _encoded(field: pa.Field) -> pa.Field:
+    return field.with_type(pa.dictionary(pa.int32(), pa.string()))
+
+
+def _bounds(group: pq.RowGroupMetaData) -> tuple[int, int]:
+    """Return a row group's first and last ts, both inclusive, µs."""
+    names = [group.column(number).path_in_schema for number in range(group.num_columns)]
+    statistics = group.column(names.index("ts")).statistics
+    return to_micros(statistics.min), to_micros(statistics.max)
+
+
+def _within(rows: pa.Table, span: Span) -> pa.Table:
+    """Return the rows with start <= ts < end; a slice where they stand together."""
+    times = rows["ts"].cast(pa.int64()).to_numpy()
+    inside = (times >= span.start) & (times < span.end)
+    count = int(np.count_nonzero(inside))
+    first = int(np.argmax(inside)) if count else 0
+    together = bool(inside[first : first + count].all())
+    return rows.slice(first, count) if together else rows.filter(pa.array(inside))
 
 
 def choose_slice_length(snapshot: Snapshot, span: Span) -> int:
