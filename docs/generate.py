@@ -1,11 +1,6 @@
-"""Write docs/cli.md from the commands themselves; with --check, only compare.
+"""Write docs/cli.md from the commands' own help; `make docs` runs this, and a test compares."""
 
-Run from anywhere: `make docs`, or `.venv/bin/python docs/generate.py [--check]`.
-"""
-
-import sys
 from collections.abc import Iterator
-from difflib import unified_diff
 from pathlib import Path
 
 import click
@@ -56,20 +51,5 @@ def page() -> str:
     return "\n".join([HEAD, *sections])
 
 
-def main(arguments: list[str]) -> int:
-    """Write the page, or compare it where `--check` is given; 1 where it differs."""
-    wanted = page()
-    if arguments != ["--check"]:
-        PAGE.write_text(wanted)
-        return 0
-    present = PAGE.read_text() if PAGE.exists() else ""
-    difference = unified_diff(
-        present.splitlines(), wanted.splitlines(), str(PAGE), "the commands' help", lineterm=""
-    )
-    lines = list(difference)
-    print("\n".join([*lines, "Run `make docs` and commit docs/cli.md."]) if lines else "up to date")
-    return 1 if lines else 0
-
-
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    PAGE.write_text(page())
