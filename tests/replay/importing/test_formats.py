@@ -90,7 +90,7 @@ def test_broken_json_lines_go_to_quarantine(tmp_path: Path) -> None:
         ("f.csv", b"", "the file is empty"),
         ("f.csv", b"\n \n", "the file is empty"),
         ("f.csv.gz", b"", "the file is empty"),
-        ("f.csv.gz", gzip.compress(b""), "the file is empty"),
+        ("f.csv.gz", gzip.compress(b"", mtime=0), "the file is empty"),
         ("f.parquet", b"", "the file is empty"),
         ("f.parquet", CSV, "not what its name says: the name says Parquet, the content is CSV"),
         ("f.csv", parquet(), "the name says CSV, the content is Parquet"),
