@@ -130,7 +130,8 @@ def test_a_failed_run_leaves_nothing(lake: Lake) -> None:
 def test_ctrl_c_in_the_midst_of_a_run_leaves_nothing(lake: Lake) -> None:
     """The child stops when its first slice is written, and hears Ctrl-C there."""
     script = (
-        "import sys, time; from replay.runs import RunFolder; from replay.cli import main\n"
+        "import signal, time; from replay.runs import RunFolder; from replay.cli import main\n"
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"  # none in the background
         "write = RunFolder.write_part\n"
         "def slow(*a):\n    write(*a)\n    print('written', flush=True)\n    time.sleep(60)\n"
         "RunFolder.write_part = slow\n"
