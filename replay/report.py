@@ -30,8 +30,9 @@ def run_report(manifest: RunManifest, summary: Summary, currency: str) -> Iterat
             _advertisers(summary.advertisers, currency),
             _hours(summary.hours),
         ):
-            yield Text("")
-            yield part
+            if part.row_count:
+                yield Text("")
+                yield part
     yield Text("")
     yield _rates(summary)
     for note in notes(manifest, summary):
@@ -88,12 +89,20 @@ def _sentence(manifest: RunManifest, summary: Summary, currency: str) -> str:
     net = summary.changed.micros
     direction = "advertisers are owed" if net <= 0 else "advertisers owe"
     production = " and ".join(manifest.production_models) or "production"
+    first_time = summary.changes["newly_decided"].clicks + summary.changes["missing"].clicks
+    what = [
+        f"{clicks:,} {becomes}"
+        for clicks, becomes in (
+            (summary.changes["to_invalid"].clicks, "become invalid"),
+            (summary.changes["to_valid"].clicks, "become valid"),
+            (first_time, "are decided for the first time"),
+        )
+        if clicks
+    ]
     return (
         f"{manifest.model_version} decides {summary.changed.clicks:,} clicks "
         f"({summary.changed_share:.2%}) otherwise than {production} did, between {iso(first)} and "
-        f"{iso(last)}: {summary.changes['to_invalid'].clicks:,} become invalid, "
-        f"{summary.changes['to_valid'].clicks:,} become valid; "
-        f"{direction} {money(abs(net), currency)}."
+        f"{iso(last)}: {', '.join(what)}; {direction} {money(abs(net), currency)}."
     )
 
 
@@ -109,18 +118,18 @@ def _tallies(
 
 
 def _advertisers(advertisers: tuple[AdvertiserMoney, ...], currency: str) -> Table:
-    made = new_table("advertiser", ">to invalid", ">to valid", ">credit", ">re-bill", ">net")
+    made = new_table("advertiser", ">now invalid", ">now valid", ">credit", ">re-bill", ">net")
     shown, rest = advertisers[:ADVERTISERS_SHOWN], advertisers[ADVERTISERS_SHOWN:]
     rows = [*shown, _sum(f"{len(rest):,} others", rest)] if rest else list(shown)
     for row in (*rows, _sum("all", advertisers)):
         amounts = (row.credit_micros, row.rebill_micros, row.credit_micros + row.rebill_micros)
         written = [money(amount, currency, signed=True) for amount in amounts]
-        made.add_row(row.advertiser_id, f"{row.to_invalid:,}", f"{row.to_valid:,}", *written)
+        made.add_row(row.advertiser_id, f"{row.now_invalid:,}", f"{row.now_valid:,}", *written)
     return made
 
 
 def _sum(name: str, rows: Iterable[AdvertiserMoney]) -> AdvertiserMoney:
-    figures = ((r.to_invalid, r.to_valid, r.credit_micros, r.rebill_micros) for r in rows)
+    figures = ((r.now_invalid, r.now_valid, r.credit_micros, r.rebill_micros) for r in rows)
     return AdvertiserMoney(name, *(sum(column) for column in zip(*figures, strict=True)))
 
 

@@ -25,11 +25,14 @@ class Tally:
 
 @dataclass(frozen=True)
 class AdvertiserMoney:
-    """What a run would move for one advertiser, micros; credits are negative, re-bills positive."""
+    """What a run would move for one advertiser, micros; credits are negative, re-bills positive.
+
+    `now_invalid` and `now_valid` count the changed clicks by what they become.
+    """
 
     advertiser_id: str
-    to_invalid: int
-    to_valid: int
+    now_invalid: int
+    now_valid: int
     credit_micros: int
     rebill_micros: int
 

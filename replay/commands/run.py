@@ -115,10 +115,11 @@ def _suggest(home: str | None, manifest: RunManifest, summary: Summary, folder: 
     """Say what to type next."""
     click.echo("\nnext:")
     with connect(1) as connection:
-        query = (
-            f"SELECT click_id FROM {folder.source('changes')} "
-            "ORDER BY abs(adjustment_micros) DESC, ts, seq, click_id LIMIT 1"
-        )
+        query = f"""
+            SELECT click_id FROM {folder.source("changes")}
+            ORDER BY abs(adjustment_micros) DESC, abs(probability - threshold) DESC, click_id
+            LIMIT 1
+        """
         for (click_id,) in connection.sql(query).fetchall():
             command = command_line(home, "explain", str(click_id))
             click.echo(f"  {command}    # the largest change, in full")

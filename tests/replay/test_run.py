@@ -66,7 +66,7 @@ def test_every_kind_and_its_money_against_the_effective_decision(tmp_path: Path)
         "missing": Tally(1, -103),
     }
     (money,) = done.summary.advertisers
-    assert (money.to_invalid, money.to_valid) == (5, 2)
+    assert (money.now_invalid, money.now_valid) == (5, 2)
     assert (money.credit_micros, money.rebill_micros) == (-517, 100)
     assert done.manifest.counts["adjustment_micros"] == -417
 
