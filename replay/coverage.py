@@ -17,6 +17,7 @@ from replay.snapshot import Snapshot
 from replay.span import Span, iso
 
 HOUR = 3_600_000_000
+WEEK = 168 * HOUR
 EXPECTED_CLICKS = 14
 
 
@@ -61,10 +62,11 @@ def cover(
         )
     warm = bounds.first + look_back
     cold = Span(span.start, min(warm, span.end)) if warm > span.start else None
-    # A gap that reaches over the span's end has its neighbour beyond it: hence the whole log.
+    # A gap that reaches over the span's end has its neighbour beyond it: hence a week more.
+    around = Span(seen.start - WEEK, seen.end + WEEK)
     gaps = tuple(
         gap
-        for gap in find_gaps(_hours(connection, snapshot))
+        for gap in find_gaps(_hours(connection, snapshot, around))
         if gap.end > seen.start and gap.start < seen.end
     )
     touched = [Span(gap.start, gap.end + look_back) for gap in gaps]
@@ -104,8 +106,8 @@ def _within(parts: list[Span], span: Span) -> list[Span]:
     return disjoint
 
 
-def _hours(connection: duckdb.DuckDBPyConnection, snapshot: Snapshot) -> dict[int, int]:
-    source = snapshot.source("clicks")
+def _hours(connection: duckdb.DuckDBPyConnection, snapshot: Snapshot, span: Span) -> dict[int, int]:
+    source = snapshot.source("clicks", span)
     query = f"SELECT epoch_us(ts) // {HOUR}, count(*) FROM {source} GROUP BY 1"
     return dict(connection.sql(query).fetchall())
 
