@@ -30,11 +30,18 @@ ROW = b"c1,2026-03-01T12:00:00Z,u,desktop,true,a,c,5\n"
 Refused = Callable[..., str]
 
 
-@pytest.fixture
-def lake(tmp_path: Path) -> Lake:
-    made = make_lake(tmp_path / "lake", burst(40))
+@pytest.fixture(scope="module")
+def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    made = make_lake(tmp_path_factory.mktemp("template"), burst(40))
     at_least(made, "v10", 2)
-    return made
+    return made.home
+
+
+@pytest.fixture
+def lake(template: Path, tmp_path: Path) -> Lake:
+    """A lake of its own for each test, since many damage it."""
+    shutil.copytree(template, tmp_path / "lake")
+    return Lake.open(tmp_path / "lake")
 
 
 def files(folder: Path) -> dict[Path, bytes]:

@@ -255,7 +255,7 @@ def only(rows: Sequence[Row], columns: Sequence[str]) -> list[Row]:
     return [{column: row[column] for column in columns} for row in rows]
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(
     drawn=lakes(),
     model=st.sampled_from(list(RULES)),
