@@ -28,12 +28,12 @@ cat "$seen"
 
 say 'So from 14:00 on v2 was wrong in two ways. It let a wave of robots through: they are what becomes
 # invalid, and three advertisers paid for nearly all of them. And it threw people away, who become valid.
-# The cause is `model`: the counters were right, on the same features v1 decides otherwise. Here is the
-# largest change, with what each version says of it:'
+# The cause is `model`: the counters were right, on the same features v1 decides otherwise. Here is one of
+# the clicks, with what each version says of it:'
 # shellcheck disable=SC2046  # the words of a command
 type_it $(sed -n 's/^  \(\.venv\/bin\/replay explain [^ ]*\).*/\1/p' "$seen" | head -n 1)
 
-say 'Nothing is changed in production by any of this. What to type next:'
+say 'None of this has changed production. What to type next, the last to put v1 back in charge:'
 cat <<'NEXT'
   .venv/bin/replay runs show latest    # the replay's report again
   .venv/bin/replay models list    # the versions, how they were trained and what stands in production
