@@ -1,6 +1,6 @@
 """The window state of one spec, moving forward over the log, slice by slice."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from replay.keys import KeySpaces, Space
-from replay.profiles import KEY_COLUMN, ProfileTables
+from replay.profiles import KEY_COLUMN, ProfileTable
 from replay.reader import SliceRows
 from replay.snapshot import Snapshot
 from replay.span import Span
@@ -72,7 +72,7 @@ class FeatureEngine:
             for g in spec.distincts
         ]
         self._gaps = [(self._spaces[g.entity], Gaps(g.cap_us, at[g.name])) for g in spec.gaps]
-        self._profiles: ProfileTables | None = None
+        self._profiles: list[ProfileTable] | None = None
 
     def advance(self, span: Span, rows: SliceRows, *, wanted: bool) -> Features:
         """Take in a slice's clicks, in log order; return its features.
@@ -85,9 +85,9 @@ class FeatureEngine:
         self._spaces.extend(rows, self._each)
         facts = np.zeros((len(self._spec.facts), len(times)), np.int32)
         reals = np.zeros((len(self._spec.reals), len(times)), np.float32)
-        tasks = self._window_tasks(start, facts)
-        if wanted:
-            tasks.append(lambda: self._fill_rest(span, rows, start, Features(facts, reals)))
+        # The longest tasks come first, so that no thread is left with one at the end.
+        rest = self._rest_tasks(span, rows, start, Features(facts, reals)) if wanted else []
+        tasks = [*rest, *self._window_tasks(start, facts)]
         self._each(tasks)
         if len(times):
             self._drop_before(int(times[-1]) - self._spec.look_back)
@@ -116,23 +116,44 @@ class FeatureEngine:
         tasks += [count(*entry) for entry in self._counts]
         return tasks + [count(*entry) for entry in self._gaps]
 
-    def _fill_rest(self, span: Span, rows: SliceRows, start: int, out: Features) -> None:
-        """Fill the features that need no window: flags, time and profiles."""
-        spec = self._spec
-        facts = dict(zip(spec.facts, out.facts, strict=True))
-        if spec.flags.logged_in:
+    def _rest_tasks(
+        self, span: Span, rows: SliceRows, start: int, out: Features
+    ) -> list[Callable[[], None]]:
+        """Fill the features that need no window: profiles, flags and time."""
+        facts = dict(zip(self._spec.facts, out.facts, strict=True))
+        tasks: list[Callable[[], None]] = []
+        if self._spec.profiles:
+            values = facts | dict(zip(self._spec.reals, out.reals, strict=True))
+            times = self._times[start:]
+            tasks += [
+                partial(table.fill, span, times, start, values)
+                for table in self._profile_tables(span.start)
+            ]
+        return [
+            *tasks,
+            partial(self._fill_flags, rows, facts),
+            partial(self._fill_time, start, out),
+        ]
+
+    def _profile_tables(self, start: int) -> list[ProfileTable]:
+        """Return the spec's profile tables; the first call says from when on they are wanted."""
+        if self._profiles is None:
+            self._profiles = [
+                ProfileTable(self._snapshot, name, columns, self._spaces.column(column), start)
+                for name, column in KEY_COLUMN.items()
+                if (columns := [p for p in self._spec.profiles if p.table == name])
+            ]
+        return self._profiles
+
+    def _fill_flags(self, rows: SliceRows, facts: Mapping[str, NDArray[np.int32]]) -> None:
+        if self._spec.flags.logged_in:
             facts["logged_in"][:] = rows.clicks["logged_in"].to_numpy()
-        for device in spec.flags.devices:
+        for device in self._spec.flags.devices:
             facts[f"device_{device}"][:] = rows.of_keys("device", partial(_is, device), 0)
-        if spec.time:
-            time_features(self._times[start:], spec.time, out.reals)
-        if spec.profiles:
-            if self._profiles is None:
-                tables = {KEY_COLUMN[profile.table] for profile in spec.profiles}
-                spaces = {column: self._spaces.column(column) for column in tables}
-                self._profiles = ProfileTables(self._snapshot, spec.profiles, spaces, span.start)
-            values = facts | dict(zip(spec.reals, out.reals, strict=True))
-            self._profiles.fill(span, self._times[start:], start, values)
+
+    def _fill_time(self, start: int, out: Features) -> None:
+        if self._spec.time:
+            time_features(self._times[start:], self._spec.time, out.reals)
 
     def _drop_before(self, oldest: int) -> None:
         """Forget clicks with ts <= oldest: no window or gap of a later click sees them."""
@@ -152,8 +173,8 @@ class FeatureEngine:
             gaps.keep(alive[space])
         for space, pairs, distincts in self._distincts:
             distincts.keep(alive[space], alive[pairs])
-        if self._profiles:
-            self._profiles.keep(alive)
+        for profiles in self._profiles or ():
+            profiles.keep(alive)
 
 
 def _is(value: str, strings: pa.Array) -> NDArray[np.int32]:

@@ -8,7 +8,6 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-import duckdb
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
@@ -26,40 +25,8 @@ BEGINNING = to_micros(datetime(1, 1, 1, tzinfo=UTC))
 Values = Mapping[str, NDArray[Any]]  # rows of a slice's features, by name
 
 
-class ProfileTables:
-    """The profile columns that a spec takes, moving forward in time."""
-
-    def __init__(
-        self,
-        snapshot: Snapshot,
-        profiles: Sequence[Profile],
-        spaces: Mapping[str, ColumnSpace],
-        start: int,
-    ) -> None:
-        """Take the snapshots valid before `start` (µs); `spaces` are the key columns' spaces."""
-        connection = connect(threads=1)
-        self._tables = [
-            _ProfileTable(connection, snapshot, table, columns, spaces[KEY_COLUMN[table]], start)
-            for table in KEY_COLUMN
-            if (columns := [p for p in profiles if p.table == table])
-        ]
-
-    def fill(self, span: Span, times: Int64s, start: int, out: Values) -> None:
-        """Write each profile's value at each click of a slice, then move on to its end.
-
-        The slice's clicks are those of the key spaces from place `start` on.
-        """
-        for table in self._tables:
-            table.fill(span, times, start, out)
-
-    def keep(self, alive: Mapping[Space, Flags]) -> None:
-        """Forget the keys that are not alive; the others move up."""
-        for table in self._tables:
-            table.keep(alive)
-
-
-class _ProfileTable:
-    """The columns of one profile table.
+class ProfileTable:
+    """The columns that a spec takes from one profile table, moving forward in time.
 
     `_known` says of which codes the current values are at hand, in an array per profile. They are
     asked for when a key first comes up, and again after a slice in which snapshots become valid.
@@ -67,14 +34,14 @@ class _ProfileTable:
 
     def __init__(
         self,
-        connection: duckdb.DuckDBPyConnection,
         snapshot: Snapshot,
         table: str,
         profiles: Sequence[Profile],
         space: ColumnSpace,
         start: int,
     ) -> None:
-        self._connection = connection
+        """Take the snapshots of `table` valid before `start` (µs); `space` has their keys."""
+        self._connection = connect(threads=1)
         self._snapshot = snapshot
         self._table = f"profiles_{table}"
         self._profiles = profiles
@@ -86,6 +53,10 @@ class _ProfileTable:
         self._replace(self._rows(BEGINNING, start))
 
     def fill(self, span: Span, times: Int64s, start: int, out: Values) -> None:
+        """Write each profile's value at each click of a slice, then move on to its end.
+
+        The slice's clicks are those of the key space from place `start` on.
+        """
         codes = self._space.codes[start:]
         if self._snapshot.rows(self._table, span):
             self._fill_changing(span, times, codes, out)
@@ -97,6 +68,7 @@ class _ProfileTable:
                 _gather(codes, values, _kind(profile)(profile.default), out[profile.name])
 
     def keep(self, alive: Mapping[Space, Flags]) -> None:
+        """Forget the keys that are not alive; the others move up."""
         mask = alive[self._space]
         self._known = kept(self._known, mask)
         self._values = [kept(values, mask) for values in self._values]
