@@ -106,12 +106,16 @@ def _peaks(results: Results) -> Iterator[str]:
     if not results.peaks:
         yield "Peak memory was not measured."
         return
-    yield "Peak resident memory of a process that does nothing else:"
+    yield "A process that does nothing else and drops each piece of the answer as it comes: peak"
+    yield "resident memory and seconds of the first pass, and median of five more (ours alone):"
     yield ""
-    yield "| engine | GiB |"
-    yield "|---|--:|"
+    yield "| engine | GiB | first | later | clicks/s |"
+    yield "|---|--:|--:|--:|--:|"
     for name, peak in results.peaks.items():
-        yield f"| {name} | {peak.peak_bytes / GIB:.2f} |"
+        later = f"{peak.steady:.2f}" if peak.seconds[1:] else ""
+        rate = f"{peak.clicks / peak.steady:,.0f}"
+        memory = f"{peak.peak_bytes / GIB:.2f}"
+        yield f"| {name} | {memory} | {peak.seconds[0]:.2f} | {later} | {rate} |"
 
 
 def _starts(results: Results) -> Iterator[str]:
@@ -129,8 +133,11 @@ def _targets(results: Results) -> Iterator[str]:
             ratio = results.ratio(name)
             yield _target(f"≥ {least} times {name}", f"{ratio:.1f} times", ratio >= least)
     speed = results.clicks / results.timings["ours"].median
-    yield _target("≥ 1.5 million clicks/s", f"{speed / 1e6:.2f} million", speed >= 1.5e6)
+    yield _target("≥ 1.5 million clicks/s, all kept", f"{speed / 1e6:.2f} million", speed >= 1.5e6)
     if "ours" in results.peaks:
+        speed = results.clicks / results.peaks["ours"].steady
+        measured = f"{speed / 1e6:.2f} million"
+        yield _target("≥ 1.5 million clicks/s, dropped as they come", measured, speed >= 1.5e6)
         peak = results.peaks["ours"].peak_bytes / GIB
         yield _target("≤ 1.5 GiB", f"{peak:.2f} GiB", peak <= 1.5)
     yield _target("`--help` ≤ 0.3 s", f"{results.starts.help:.2f} s", results.starts.help <= 0.3)
