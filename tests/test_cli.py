@@ -136,7 +136,7 @@ def test_two_ctrl_c_end_a_query_that_never_ends(tmp_path: Path) -> None:
         f"main(['sql', {query!r}, '--home', {str(tmp_path / 'lake')!r}])"
     )
     done = subprocess.run(
-        [sys.executable, "-c", script], capture_output=True, text=True, check=False
+        [sys.executable, "-c", script], capture_output=True, text=True, check=False, timeout=120
     )
     assert done.returncode in (130, -signal.SIGINT)  # the second where the first had to wait
     assert "Traceback" not in done.stderr
