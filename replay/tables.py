@@ -211,5 +211,4 @@ LOG_TABLES: tuple[Table, ...] = (
 TRUTH_TABLES: tuple[Table, ...] = (TRUTH, INCIDENT_TRUTH)
 TABLES: Mapping[str, Table] = {table.name: table for table in (*LOG_TABLES, *TRUTH_TABLES)}
 
-SOURCES = ("live", "unstamped", "import")
 DECISION_VALUES = ("valid", "invalid", "undecided")
