@@ -9,6 +9,7 @@ import os
 import re
 import tomllib
 from pathlib import Path
+from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -18,7 +19,7 @@ FILE = "replay.toml"
 
 
 class LakeConfig(BaseModel):
-    """A lake's settings."""
+    """A lake's settings; `recovery` reads what gates and sinks hold."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -26,6 +27,9 @@ class LakeConfig(BaseModel):
     format: int = Field(default=1, ge=1, le=1)
     attribution_hours: int = Field(default=72, ge=1, le=24 * 90)
     session_clicks: int = Field(default=10, ge=1)
+    billing_window_hours: int = Field(default=72, ge=0)
+    gates: dict[str, float] = {}
+    sinks: dict[str, dict[str, Any]] = {}
 
 
 def read_config(home: Path) -> LakeConfig:

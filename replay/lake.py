@@ -17,6 +17,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from uuid import uuid4
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -108,23 +109,25 @@ class Lake:
             if (delta.transaction_version(transaction[0]) or 0) >= transaction[1]:
                 return 0
             stem = _digest(f"{transaction[0]}/{transaction[1]}")
+            transactions = [Transaction(*transaction)]
+            if exclusive is not None:
+                # Two who race write the same transaction: neither may touch the other's files.
+                stem = uuid4().hex[:20]
+                head = delta.transaction_version("head") or 0
+                transactions.append(Transaction("head", head + 1))
             parts = list(_write_parts(self.home / name, table, batches, stem))
             if not parts:
                 return 0
-            transactions = [Transaction(*transaction)]
-            if exclusive is not None:
-                head = delta.transaction_version("head") or 0
-                transactions.append(Transaction("head", head + 1))
             schema = self._widen(delta, table, parts)
-            self._commit(
-                delta,
-                name,
-                [part.action() for part in parts],
-                schema,
-                CommitProperties(
-                    custom_metadata=dict(metadata or {}), app_transactions=transactions
-                ),
+            properties = CommitProperties(
+                custom_metadata=dict(metadata or {}), app_transactions=transactions
             )
+            try:
+                self._commit(delta, name, [part.action() for part in parts], schema, properties)
+            except LakeBusy:
+                for part in parts if exclusive is not None else ():
+                    (self.home / name / part.path).unlink()
+                raise
         return sum(part.rows for part in parts)
 
     def rewrite(
@@ -210,21 +213,28 @@ class _Part:
     size: int
     rows: int
     date: str
-    time: str
-    first: int
-    last: int
+    least: Mapping[str, int]
+    most: Mapping[str, int]
     schema: pa.Schema
 
     def action(self, *, data_change: bool = True) -> AddAction:
-        bounds = (iso_milliseconds(self.first), iso_milliseconds(self.last))
         stats = {
             "numRecords": self.rows,
-            "minValues": {self.time: bounds[0]},
-            "maxValues": {self.time: bounds[1]},
+            "minValues": self._written(self.least),
+            "maxValues": self._written(self.most),
         }
         return AddAction(
             self.path, self.size, {"date": self.date}, 0, data_change, json.dumps(stats)
         )
+
+    def _written(self, bounds: Mapping[str, int]) -> dict[str, str | int]:
+        """Write bounds as Delta's statistics do."""
+        return {
+            name: bound
+            if pa.types.is_integer(self.schema.field(name).type)
+            else iso_milliseconds(bound)
+            for name, bound in bounds.items()
+        }
 
 
 def iso_milliseconds(ts: int) -> str:
@@ -294,12 +304,15 @@ class _PartWriter:
         self._schema = schema if table.open_columns else table.schema
         self._writer = pq.ParquetWriter(self._temporary, self._schema, compression="zstd")
         self._rows = 0
-        self._times: list[int] = []
+        self._least: dict[str, int] = {}
+        self._most: dict[str, int] = {}
 
     def write(self, rows: pa.RecordBatch) -> None:
         rows = rows.cast(self._schema)
-        times = pc.min_max(rows.column(self._table.time).cast(pa.int64())).as_py()
-        self._times += [times["min"], times["max"]]
+        for name in self._table.bounded:
+            bounds = pc.min_max(rows.column(name).cast(pa.int64())).as_py()
+            self._least[name] = min(self._least.get(name, bounds["min"]), bounds["min"])
+            self._most[name] = max(self._most.get(name, bounds["max"]), bounds["max"])
         self._rows += rows.num_rows
         self._writer.write_batch(rows, row_group_size=ROW_GROUP)
 
@@ -307,10 +320,7 @@ class _PartWriter:
         self._writer.close()
         self._temporary.replace(self._final)
         size = self._final.stat().st_size
-        first, last = min(self._times), max(self._times)
-        return _Part(
-            self._path, size, self._rows, self.date, self._table.time, first, last, self._schema
-        )
+        return _Part(self._path, size, self._rows, self.date, self._least, self._most, self._schema)
 
     def abandon(self) -> None:
         self._writer.close()

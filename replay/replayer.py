@@ -25,6 +25,7 @@ DECISION_COLUMNS = (
     "seq",
     "click_id",
     "ts",
+    *CLICK_COLUMNS,
     "probability",
     "threshold",
     "slice",

@@ -41,6 +41,11 @@ class Table:
             return ("ts", "seq", "click_id")
         return (self.time, *self.key)
 
+    @property
+    def bounded(self) -> tuple[str, ...]:
+        """The columns whose least and greatest value each file's statistics carry."""
+        return (self.time, *(c for c in ("ledger_seq",) if c in self.schema.names))
+
 
 CLICKS = Table(
     "clicks",

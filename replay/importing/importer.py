@@ -12,6 +12,7 @@ from hashlib import sha256
 
 import duckdb
 import pyarrow as pa
+from deltalake import DeltaTable
 
 from replay.importing.expressions import literal
 from replay.importing.landing import Landing
@@ -35,11 +36,15 @@ class _Commit:
     writer: str
     metadata: dict[str, str]
 
-    def append(self, name: str, batches: Iterator[pa.RecordBatch], exclusive: bool) -> int:
+    def append(
+        self,
+        name: str,
+        batches: Iterator[pa.RecordBatch],
+        exclusive: DeltaTable | None = None,
+    ) -> int:
         """Append to a table as this writer's next transaction."""
-        delta = self.lake.ready(name) if exclusive else None
         number = (self.lake.transaction(name, self.writer) or 0) + 1
-        return self.lake.append(name, batches, (self.writer, number), self.metadata, delta)
+        return self.lake.append(name, batches, (self.writer, number), self.metadata, exclusive)
 
 
 def import_file(lake: Lake, plan: Plan, now: int, *, backfill: bool = False) -> FileReport:
@@ -86,15 +91,17 @@ def _commit(
     connection: duckdb.DuckDBPyConnection, plan: Plan, commit: _Commit, now: int, *, backfill: bool
 ) -> FileReport:
     name = plan.table.name
+    # Before the snapshot: a verdict that is published in between is then a conflict.
+    ledger = commit.lake.ready(name) if name == "verdicts" else None
     snapshot = Snapshot.take(commit.lake)
     landing = Landing(connection, plan, snapshot, now, backfill)
     landing.find()
     report = _count(connection, commit)
     if report.quarantined:
         rows = _quarantined(snapshot, name, report.file, now)
-        commit.append("quarantine", _batches(connection, rows), exclusive=False)
+        commit.append("quarantine", _batches(connection, rows))
     if report.added:
-        added = commit.append(name, _batches(connection, landing.rows()), name == "verdicts")
+        added = commit.append(name, _batches(connection, landing.rows()), ledger)
         if added != report.added:
             raise Inconsistent(
                 f"{report.file}: {report.added:,} rows were to land in {name}, {added:,} did"

@@ -76,10 +76,11 @@ class Landing:
         """
 
     def _ledger(self) -> str:
-        """SQL for the ledger's next numbers, without a gap."""
+        """SQL for the ledger's next numbers, without a gap, in the order that rows are written."""
         verdicts = self.snapshot.source("verdicts")
         last = f"(SELECT coalesce(max(ledger_seq), 0) FROM {verdicts})"
-        place = "row_number() OVER (PARTITION BY c.seq IS NULL ORDER BY order_key, row)"
+        order = "c.ts, c.seq, click_id, order_key, row"
+        place = f"row_number() OVER (PARTITION BY c.seq IS NULL ORDER BY {order})"
         return f", {last} + {place} AS ledger_seq"
 
     def _profile_problem(self) -> str:
@@ -111,6 +112,7 @@ class Landing:
     def rows(self) -> str:
         """SQL for the rows that land, with the table's columns, in its order."""
         table = self.plan.table
+        order = ("ledger_seq",) if "ledger_seq" in table.schema.names else table.order
         given = {
             "seq": "l.seq",
             "ledger_seq": "l.ledger_seq",
@@ -132,7 +134,7 @@ class Landing:
             columns.append(f"{_open_value(f's.{name}', kind)} AS {name}")
         return f"""
             SELECT {", ".join(columns)} FROM staged s JOIN landing l ON s.row = l.row
-            WHERE l.problem IS NULL ORDER BY {", ".join(map(identifier, table.order))}
+            WHERE l.problem IS NULL ORDER BY {", ".join(map(identifier, order))}
         """
 
 

@@ -132,7 +132,7 @@ VERDICTS = "verdict_id,run_id,click_id,issued_at,previous,decision,adjustment_mi
 advertiser_id,campaign_id,reason\n"
 
 
-def test_the_ledger_goes_on_without_a_gap(tmp_path: Path) -> None:
+def test_the_ledger_goes_on_in_log_order_without_a_gap(tmp_path: Path) -> None:
     home = tmp_path / "lake"
     bring(home, "clicks", HEADER + line("a") + line("b") + line("c"))
 
@@ -144,8 +144,8 @@ def test_the_ledger_goes_on_without_a_gap(tmp_path: Path) -> None:
     report = bring(home, "verdicts", more)
     assert (report.added, report.duplicates) == (1, 1)
     assert rows(home, "verdicts", "verdict_id, ledger_seq", "ledger_seq") == [
-        {"verdict_id": "v1", "ledger_seq": 1},
-        {"verdict_id": "v2", "ledger_seq": 2},
+        {"verdict_id": "v2", "ledger_seq": 1},
+        {"verdict_id": "v1", "ledger_seq": 2},
         {"verdict_id": "v4", "ledger_seq": 3},
     ]
 
