@@ -83,6 +83,11 @@ class Lake:
         except DeltaError as exc:
             raise Inconsistent(f"table {self.home / name} cannot be read: {exc}") from exc
 
+    def identity(self) -> str:
+        """Return what tells this lake and its copies from others: its click log's Delta id."""
+        table = self.delta("clicks")
+        return "" if table is None else str(table.metadata().id)
+
     def transaction(self, name: str, app_id: str) -> int | None:
         """Return the last transaction number committed to a table under `app_id`, or None."""
         table = self.delta(name)

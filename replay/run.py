@@ -20,6 +20,7 @@ from replay.query import check_where
 from replay.reader import choose_slice_length
 from replay.replayer import Plan, replay
 from replay.runs import (
+    RunFolder,
     RunManifest,
     code_version,
     new_run,
@@ -29,7 +30,7 @@ from replay.runs import (
     run_ids,
 )
 from replay.snapshot import Snapshot, connect, reading
-from replay.span import Span, iso, to_datetime
+from replay.span import Span, iso, now_micros, to_datetime
 from replay.summary import Summary, Tally, reconcile, summarise
 from scorer.errors import BadInput, UnknownModel
 from scorer.registry import ModelVersion, Registry
@@ -63,6 +64,7 @@ class Prepared:
     coverage: Coverage
     to_read: int
     not_stored: tuple[str, ...]
+    settled_until: int
 
     @property
     def look_back(self) -> int:
@@ -114,6 +116,7 @@ def prepare(lake: Lake, request: Request) -> Prepared:
     Raises a BadInput of one kind or another: an unknown model, a span outside the log, a `where`
     that is no condition, a sample that is no share.
     """
+    settled_until = min(now_micros(), request.as_of or now_micros())
     snapshot = Snapshot.take(lake, request.as_of)
     registry = Registry(models_folder(lake))
     with reading(snapshot), connect() as connection:
@@ -139,7 +142,8 @@ def prepare(lake: Lake, request: Request) -> Prepared:
         device=choose_device(request.device),
     )
     seen = Span(request.span.start - look_back, request.span.end)
-    return Prepared(lake, request, plan, coverage, snapshot.rows("clicks", seen), not_stored)
+    to_read = snapshot.rows("clicks", seen)
+    return Prepared(lake, request, plan, coverage, to_read, not_stored, settled_until)
 
 
 def execute(prepared: Prepared, advance: Callable[[int], None]) -> tuple[RunManifest, Summary]:
@@ -170,9 +174,8 @@ def execute(prepared: Prepared, advance: Callable[[int], None]) -> tuple[RunMani
             slices = number + 1
         summary = summarise(connection, folder)
         reconcile(summary, replayed, changed)
-        manifest = _manifest(
-            prepared, run_id, now, summary, slices, read, time.monotonic() - started
-        )
+        seconds = time.monotonic() - started
+        manifest = _manifest(prepared, folder, run_id, now, summary, slices, read, seconds)
         folder.write_manifest(manifest)
     return manifest, summary
 
@@ -191,6 +194,7 @@ def _answering(where: str | None) -> Iterator[None]:
 
 def _manifest(
     prepared: Prepared,
+    folder: RunFolder,
     run_id: str,
     now: datetime,
     summary: Summary,
@@ -202,7 +206,10 @@ def _manifest(
     changed = summary.changed
     return RunManifest(
         run_id=run_id,
+        lake_id=prepared.lake.identity(),
         created_at=now,
+        settled_until=to_datetime(prepared.settled_until),
+        known_until=to_datetime(plan.known_until),
         start=to_datetime(plan.span.start),
         end=to_datetime(plan.span.end),
         model_version=plan.version.name,
@@ -228,6 +235,7 @@ def _manifest(
             "cold_start": prepared.coverage.cold_clicks,
             "gap": prepared.coverage.gap_clicks,
         },
+        digests=folder.digests(),
         notes=tuple(prepared.notes),
         seconds=round(seconds, 3),
     )

@@ -15,6 +15,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from hashlib import file_digest
 from importlib import metadata
 from pathlib import Path
 
@@ -25,19 +26,26 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, ValidationError
 from replay.lake import Lake, writing
 from replay.snapshot import quoted
 from replay.span import Span, to_micros
-from scorer.errors import BadInput, nearest
+from scorer.errors import BadInput, Inconsistent, nearest
 
 MANIFEST = "manifest.json"
 
 
 class RunManifest(BaseModel):
-    """`manifest.json` of a finished run; times are UTC, `start` and `end` the span [start, end)."""
+    """`manifest.json` of a finished run; times are UTC, `start` and `end` the span [start, end).
+
+    `lake_id` is that of the lake whose log was read, `settled_until` the moment up to which that
+    log was whole, `known_until` its last click or purchase. `digests` are the parts' SHA-256.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     run_id: str
     status: str = "finished"
+    lake_id: str
     created_at: AwareDatetime
+    settled_until: AwareDatetime
+    known_until: AwareDatetime
     start: AwareDatetime
     end: AwareDatetime
     model_version: str
@@ -54,6 +62,7 @@ class RunManifest(BaseModel):
     table_versions: dict[str, int]
     code_version: str
     counts: dict[str, int]
+    digests: dict[str, str]
     seconds: float
     notes: tuple[str, ...]
 
@@ -94,6 +103,14 @@ class RunFolder:
         document = json.dumps(manifest.model_dump(mode="json"), indent=2, ensure_ascii=False)
         (self.path / MANIFEST).write_text(document + "\n")
 
+    def digests(self) -> dict[str, str]:
+        """Return the SHA-256 of every part, by its path within the run."""
+        found = {}
+        for path in sorted(self.path.glob("*/part-*.parquet")):
+            with path.open("rb") as file:
+                found[f"{path.parent.name}/{path.name}"] = file_digest(file, "sha256").hexdigest()
+        return found
+
     def source(self, kind: str) -> str:
         """SQL for all parts of one kind, to stand in a FROM clause."""
         return f"read_parquet({quoted(str(self.path / kind))} || '/*.parquet')"
@@ -124,9 +141,29 @@ def run_folder(lake: Lake, run_id: str) -> RunFolder:
     if run_id == "latest" and known:
         run_id = known[-1]
     if run_id not in known:
+        if (lake.home / "runs" / f".{run_id}.unfinished").is_dir():
+            raise BadInput(f"run {run_id} is not finished; wait for it, or replay the span again")
         hint = nearest(run_id, known, "`replay runs list` shows the finished runs.")
         raise BadInput(f"no run named {run_id!r}. {hint}")
     return RunFolder(lake.home / "runs" / run_id)
+
+
+def check_run(lake: Lake, folder: RunFolder, manifest: RunManifest) -> None:
+    """Check that a run is this lake's and that its parts are as they were written.
+
+    Raises BadInput for a run of another lake, Inconsistent for a part that was changed or is lost.
+    """
+    if manifest.lake_id != lake.identity():
+        raise BadInput(
+            f"run {manifest.run_id} was made on another lake; replay its span on {lake.home}"
+        )
+    found = folder.digests()
+    for name in sorted(manifest.digests.keys() | found.keys()):
+        if manifest.digests.get(name) != found.get(name):
+            raise Inconsistent(
+                f"{folder.path / name} is not what run {manifest.run_id} wrote (its SHA-256 "
+                "differs from the manifest's); replay the span again"
+            )
 
 
 def read_manifest(folder: RunFolder) -> RunManifest:
