@@ -17,7 +17,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict
 
 from recovery.gates import Judged
 from replay.lake import Lake
-from replay.snapshot import Snapshot
+from replay.snapshot import Snapshot, connect
 from replay.summary import Tally
 
 NAMESPACE: UUID = uuid5(NAMESPACE_URL, "slidr-replay/verdict")
@@ -77,6 +77,17 @@ def _uuid(h: str) -> str:
 def head(snapshot: Snapshot) -> int:
     """Return the ledger's last number; 0 where it is empty."""
     return max((last for _, last, _ in _files(snapshot)), default=0)
+
+
+def newest(snapshot: Snapshot) -> int:
+    """Return when the last verdict was issued, µs; 0 where the ledger is empty.
+
+    Every publication is at this moment or later, so that a clock that stepped back cannot make
+    old clicks look new to the billing window.
+    """
+    with connect(1) as connection:
+        query = f"SELECT epoch_us(max_by(issued_at, ledger_seq)) FROM {snapshot.source('verdicts')}"
+        return connection.sql(query).fetchall()[0][0] or 0
 
 
 def read_ledger(
