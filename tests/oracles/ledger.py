@@ -34,13 +34,14 @@ class Verdict:
 
 @dataclass
 class Outcome:
-    """What a publish or a revert did: verdicts added, click ids withheld, and superseded by whom.
+    """What a publish or a revert did.
 
-    `again` says that the run was published before, so that nothing was looked at.
+    Verdicts added; click id → micros of the re-bills withheld; click id → run of the verdicts that
+    another superseded. `again` says that the run was published before, and nothing was looked at.
     """
 
     added: list[Verdict] = field(default_factory=list)
-    withheld: list[str] = field(default_factory=list)
+    withheld: dict[str, int] = field(default_factory=dict)
     superseded: dict[str, str] = field(default_factory=dict)
     again: bool = False
 
@@ -144,7 +145,8 @@ class Ledger:
         issued_at = max([now, *(v.issued_at for v in self.verdicts)])
         for click_id, before, after in changes:
             if is_rebill(before, after) and not rebill:
-                outcome.withheld.append(click_id)
+                click = self.clicks[click_id]
+                outcome.withheld[click_id] = billed(click, after) - billed(click, before)
                 continue
             verdict = self._verdict(click_id, before, after, run_id, issued_at)
             for rows in (outcome.added, self.verdicts, self.of.setdefault(click_id, [])):
