@@ -39,6 +39,7 @@ COMMANDS: tuple[Entry, ...] = (
     Entry("lake", "replay.commands.lake:lake", "Look after the lake's files."),
     Entry("train", "replay.commands.train:train", "Train a model version on weak labels."),
     Entry("models", "recovery.commands.models:models", "List, show and promote model versions."),
+    Entry("verdicts", "recovery.commands.verdicts:verdicts", "Publish corrections and undo them."),
     Entry("simulate", "simulator.commands:simulate", "Make clicks with a known truth."),
 )
 

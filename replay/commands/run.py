@@ -1,6 +1,7 @@
 """`replay run`: what a model version would have decided, and how that differs."""
 
 import sys
+from typing import Any
 
 import click
 
@@ -44,6 +45,10 @@ from replay.summary import Summary
 @click.option(
     "--max-changed", metavar="SHARE", help="Exit 1 where more of the decisions change, as in 2%."
 )
+@click.option(
+    "--publish", is_flag=True, help="Then preview the publication of its corrections, and ask."
+)
+@click.option("--yes", is_flag=True, help="With --publish: publish without asking.")
 @home_option
 @json_option
 def run(
@@ -57,18 +62,23 @@ def run(
     as_of: str | None,
     plan: bool,
     max_changed: str | None,
+    publish: bool,
+    yes: bool,
     home: str | None,
     as_json: bool,
 ) -> None:
     """Replay a span with a model version and diff it.
 
     Rebuilds every feature from raw clicks, scores each click of [from, to), and sets the decisions
-    beside production's: what changes, why, and for how much money. Nothing is published.
+    beside production's: what changes, why, and for how much money. Nothing is published without
+    --publish, which goes on as `replay verdicts publish` does.
 
     \b
     Example:
       replay run --from 2026-03-02T14:00 --to 2026-03-02T20:00 --model previous
     """
+    if yes and not publish:
+        raise click.UsageError("--yes says to publish without asking: it goes with --publish")
     now = now_micros()
     span = Span(parse_time(from_, now), parse_time(to, now))
     bound = None
@@ -90,18 +100,39 @@ def run(
         return
     with progress("replay", prepared.to_read) as advance:
         manifest, summary = execute(prepared, advance)
-    if as_json:
-        print_json(run_json(manifest, summary))
-    else:
+    too_many = bound is not None and summary.changed.clicks > bound * summary.decided
+    publish = publish and not too_many
+    document = run_json(manifest, summary)
+    if as_json and not publish:
+        print_json(document)
+    elif not as_json:
         show_run(manifest, summary, lake.config.currency)
-        _suggest(home, manifest, summary, run_folder(lake, manifest.run_id))
-    if bound is not None and summary.changed.clicks > bound * summary.decided:
+        if not publish:
+            _suggest(home, manifest, summary, run_folder(lake, manifest.run_id))
+    if too_many:
         click.echo(
             f"replay: {summary.changed_share:.2%} of the decisions change, more than "
             f"--max-changed {max_changed}",
             err=True,
         )
         sys.exit(1)
+    if publish:
+        click.echo("", err=as_json)
+        _publish(manifest.run_id, document, home, yes=yes, as_json=as_json)
+
+
+def _publish(
+    run_id: str, document: dict[str, Any], home: str | None, *, yes: bool, as_json: bool
+) -> None:
+    """Go on as `replay verdicts publish RUN_ID`, found by its name as the command line finds it."""
+    context = click.get_current_context()
+    context.meta["run"] = document
+    command: click.Command | None = context.find_root().command
+    for name in ("verdicts", "publish"):
+        command = command.get_command(context, name) if isinstance(command, click.Group) else None
+    if command is None:
+        raise TypeError("there is no command `verdicts publish`")
+    context.invoke(command, run_id=run_id, yes=yes, home=home, as_json=as_json)
 
 
 def show_run(manifest: RunManifest, summary: Summary, currency: str) -> None:
@@ -126,6 +157,9 @@ def _suggest(home: str | None, manifest: RunManifest, summary: Summary, folder: 
     if summary.changes["missing"].clicks == summary.changed.clicks > 0:
         command = command_line(home, "import", "decisions", "--from-run", manifest.run_id)
         click.echo(f"  {command}    # where nothing was logged: let this run stand as production's")
+    if summary.changed.clicks:
+        command = command_line(home, "verdicts", "publish", manifest.run_id)
+        click.echo(f"  {command}    # what publishing these corrections would do")
     command = command_line(home, "runs", "show", manifest.run_id)
     click.echo(f"  {command}    # this report again")
 
