@@ -71,13 +71,16 @@ def published_runs(lake: Lake) -> list[PublishedRun]:
     return [
         PublishedRun(
             run_id,
-            *counts,
-            Tally(*credits),
-            Tally(*rebills),
-            in_effect,
-            tuple(record for record in records if record.run_id == run_id),
+            verdicts=count,
+            first=first,
+            last=last,
+            since=since,
+            credits=Tally(*credited),
+            rebills=Tally(*rebilled),
+            in_effect=in_effect,
+            records=tuple(record for record in records if record.run_id == run_id),
         )
-        for run_id, *counts, credits, rebills, in_effect in rows
+        for run_id, count, first, last, since, credited, rebilled, in_effect in rows
     ]
 
 
