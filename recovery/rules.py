@@ -158,7 +158,7 @@ ROW_RULES: tuple[RowRule, ...] = (
     RowRule(
         "previous",
         "each verdict starts from the decision before it; the first from production's",
-        "production's decision may have landed after the verdict: see `replay explain` for the click",
+        "production's decision may have landed after it: `replay explain` tells a click's story",
         "judged",
         "previous <> last_decision",
         f"{_WHO} || ' starts from ' || previous || ', it stood at ' || last_decision",
