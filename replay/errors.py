@@ -7,6 +7,7 @@ ReplayError
 │   ├── EmptySpan           from is not before to
 │   ├── OutsideLog          a span that the log does not cover at all
 │   ├── BadQuery            SQL from a user that cannot be run, or would write
+│   ├── BadCursor           a sink's cursor that cannot be read
 │   └── BadMap              a column map that cannot be applied
 ├── LakeBusy                another writer committed first, again and again
 └── LakeUnwritable          the disk is full or the home is read-only
@@ -15,6 +16,7 @@ ReplayError
 from scorer.errors import BadInput, ReplayError
 
 __all__ = [
+    "BadCursor",
     "BadInput",
     "BadMap",
     "BadQuery",
@@ -46,6 +48,10 @@ class OutsideLog(BadInput):
 
 class BadQuery(BadInput):
     """SQL from a user that cannot be run, or that would write."""
+
+
+class BadCursor(BadInput):
+    """A sink's cursor that cannot be read."""
 
 
 class BadMap(BadInput):

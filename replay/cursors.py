@@ -1,0 +1,226 @@
+"""How far each sink is: one small file for each, `<home>/sinks/<name>.json`.
+
+A sink is a place that verdicts are delivered to. Its cursor is written after the sink has a batch,
+never before: a crash between the two sends the batch again.
+"""
+
+import os
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+import duckdb
+from pydantic import AwareDatetime, BaseModel, ConfigDict, NonNegativeInt, ValidationError
+
+from replay.errors import BadCursor
+from replay.lake import Lake, writing
+from replay.snapshot import Snapshot
+from replay.span import to_datetime
+from scorer.errors import BadInput
+
+FOLDER = "sinks"
+_NAME = re.compile(r"[a-z0-9_-]{1,64}")
+_STRICT = ConfigDict(frozen=True, extra="forbid")
+
+
+class Failure(BaseModel):
+    """What stopped the last delivery, and since when nothing got through."""
+
+    model_config = _STRICT
+
+    message: str
+    since: AwareDatetime
+
+
+class DeadLetter(BaseModel):
+    """Verdicts first <= ledger_seq <= last that a sink refused while it took others."""
+
+    model_config = _STRICT
+
+    first: int
+    last: int
+    attempts: int
+    error: str
+    at: AwareDatetime
+
+    @property
+    def verdicts(self) -> int:
+        """How many there are."""
+        return self.last - self.first + 1
+
+
+class Cursor(BaseModel):
+    """A sink surely has every verdict up to `ledger_seq` (0: none), except for its dead letters."""
+
+    model_config = _STRICT
+
+    sink: str
+    kind: str
+    ledger_seq: NonNegativeInt = 0
+    delivered_at: AwareDatetime | None = None
+    error: Failure | None = None
+    dead_letters: tuple[DeadLetter, ...] = ()
+
+    @property
+    def after_dead_letter(self) -> bool:
+        """Whether the sink has taken nothing since its newest dead letter."""
+        return any(letter.last == self.ledger_seq for letter in self.dead_letters)
+
+    def at_place(self, ledger_seq: int) -> "Cursor":
+        """Stand where the sink itself says that it is."""
+        return self.model_copy(update={"ledger_seq": ledger_seq})
+
+    def delivered(self, last: int, at: int) -> "Cursor":
+        """The sink took a batch that ends with `last`, at `at` (µs)."""
+        return self.model_copy(
+            update={"ledger_seq": last, "delivered_at": to_datetime(at), "error": None}
+        )
+
+    def failed(self, message: str, at: int) -> "Cursor":
+        """Keep what went wrong; an error that goes on keeps its beginning."""
+        since = self.error.since if self.error else to_datetime(at)
+        return self.model_copy(update={"error": Failure(message=message, since=since)})
+
+    def without(self, letter: DeadLetter) -> "Cursor":
+        """The sink took a dead letter after all, or it is replaced by another."""
+        left = tuple(kept for kept in self.dead_letters if kept != letter)
+        return self.model_copy(update={"dead_letters": left})
+
+    def beyond(self, letter: DeadLetter) -> "Cursor":
+        """Leave a dead letter behind."""
+        letters = tuple(sorted((*self.dead_letters, letter), key=lambda one: one.first))
+        return self.model_copy(
+            update={"ledger_seq": max(self.ledger_seq, letter.last), "dead_letters": letters}
+        )
+
+
+@dataclass(frozen=True)
+class Lag:
+    """What a configured sink does not have yet.
+
+    `verdicts` stand after its cursor, the first of them published `micros` (µs) ago; both are None
+    where the cursor can't be read (`problem` says why). Dead letters come on top.
+    """
+
+    sink: str
+    kind: str
+    ledger_seq: int | None
+    verdicts: int | None
+    micros: int | None
+    dead_letters: int
+    problem: str | None
+
+
+def check_name(name: str) -> str:
+    """Return a sink's name; raise BadInput where it could not name a file.
+
+    >>> check_name("billing-2")
+    'billing-2'
+    """
+    if not _NAME.fullmatch(name):
+        raise BadInput(
+            f"{name!r} is no sink's name: write small letters, digits, - and _ in [sinks.NAME]"
+        )
+    return name
+
+
+def cursor_path(lake: Lake, name: str) -> Path:
+    """Return where a sink's cursor is kept."""
+    return lake.home / FOLDER / f"{check_name(name)}.json"
+
+
+def read_cursor(lake: Lake, name: str, kind: str) -> Cursor:
+    """Read a sink's cursor; one at 0 where there is none, or where it was of another kind.
+
+    Raises BadCursor where the file is damaged.
+    """
+    path = cursor_path(lake, name)
+    fresh = Cursor(sink=name, kind=kind)
+    try:
+        found = Cursor.model_validate_json(path.read_bytes())
+    except FileNotFoundError:
+        return fresh
+    except OSError as exc:
+        raise BadCursor(f"{path} cannot be read: {exc.strerror}") from exc
+    except ValidationError as exc:
+        first = exc.errors()[0]
+        place = ".".join(str(part) for part in first["loc"])
+        raise BadCursor(
+            f"{path} is damaged ({place + ': ' if place else ''}{first['msg']}); remove it, and "
+            f"sink {name!r} gets every verdict again under the same ids"
+        ) from exc
+    if found.sink != name:
+        raise BadCursor(f"{path} is the cursor of sink {found.sink!r}; remove it")
+    return found if found.kind == kind else fresh
+
+
+def write_cursor(lake: Lake, cursor: Cursor) -> None:
+    """Put a cursor in place whole and lasting; raise LakeUnwritable where that fails."""
+    path = cursor_path(lake, cursor.sink)
+    with writing(path):
+        path.parent.mkdir(exist_ok=True)
+        temporary = path.with_suffix(".new")
+        with temporary.open("w") as file:
+            file.write(cursor.model_dump_json(indent=2) + "\n")
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+        folder = os.open(path.parent, os.O_RDONLY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
+
+
+def lags(connection: duckdb.DuckDBPyConnection, snapshot: Snapshot, now: int) -> tuple[Lag, ...]:
+    """Say how far each configured sink is behind the ledger; `now` in µs.
+
+    Looks at the cursors and the ledger, and asks no sink.
+    """
+    config = snapshot.lake.config.sinks
+    if not config:
+        return ()
+    ledger = snapshot.source("verdicts")
+    (head,) = connection.sql(f"SELECT coalesce(max(ledger_seq), 0) FROM {ledger}").fetchall()[0]
+    return tuple(
+        _lag(connection, snapshot, head, name, str(options.get("kind")), now)
+        for name, options in config.items()
+    )
+
+
+def _lag(
+    connection: duckdb.DuckDBPyConnection,
+    snapshot: Snapshot,
+    head: int,
+    name: str,
+    kind: str,
+    now: int,
+) -> Lag:
+    try:
+        cursor = read_cursor(snapshot.lake, name, kind)
+    except BadInput as exc:
+        return Lag(name, kind, None, None, None, 0, str(exc))
+    dead = sum(letter.verdicts for letter in cursor.dead_letters)
+    problem = cursor.error.message if cursor.error else None
+    behind = max(head - cursor.ledger_seq, 0)
+    waiting = 0
+    if behind:
+        issued = connection.execute(
+            f"SELECT epoch_us(issued_at) FROM {snapshot.source('verdicts')} WHERE ledger_seq = ?",
+            [cursor.ledger_seq + 1],
+        ).fetchone()
+        waiting = max(now - issued[0], 0) if issued else 0
+    return Lag(name, kind, cursor.ledger_seq, behind, waiting, dead, problem)
+
+
+def in_words(micros: int) -> str:
+    """Write a length of time (µs) for people, in its largest unit that fits.
+
+    >>> in_words(0), in_words(90_000_000), in_words(26 * 3_600_000_000)
+    ('0 s', '90 s', '26 h')
+    """
+    seconds = micros // 1_000_000
+    for length, unit in ((86_400, "d"), (3_600, "h"), (60, "min")):
+        if seconds >= 2 * length:
+            return f"{seconds // length} {unit}"
+    return f"{seconds} s"
