@@ -217,7 +217,13 @@ class _Run(_Correction):
     def published(self, ledger: DeltaTable) -> Publication | None:
         if ledger.transaction_version(self.run_id) is None:
             return None
-        return next(p for p in publications(self._lake) if p.run_id == self.run_id)
+        for record in publications(self._lake):
+            if record.run_id == self.run_id:
+                return record
+        raise Inconsistent(
+            f"the ledger says that run {self.run_id} is published and has no record of it; "
+            "`replay verdicts reconcile` lists what does not add up"
+        )
 
 
 class _Revert(_Correction):

@@ -13,6 +13,7 @@ cannot both add a click. Readers need no lock: a snapshot is a list of files.
 import fcntl
 import hashlib
 import json
+import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -106,7 +107,8 @@ class Lake:
         `batches` come in ascending order of date. `transaction` is (writer, number): where the
         table already holds it, nothing is added and 0 is returned. `exclusive` is the table as
         the caller read it: the commit then fails with LakeBusy if anybody else committed
-        exclusively since. Raises LakeUnwritable where the disk is full or read-only.
+        exclusively since, and what it wrote outlasts a power cut. Raises LakeUnwritable where the
+        disk is full or read-only.
         """
         table = TABLES[name]
         with writing(self.home):
@@ -127,12 +129,17 @@ class Lake:
             properties = CommitProperties(
                 custom_metadata=dict(metadata or {}), app_transactions=transactions
             )
+            written = [self.home / name / part.path for part in parts]
+            if exclusive is not None:
+                keep(written)
             try:
                 self._commit(delta, name, [part.action() for part in parts], schema, properties)
             except LakeBusy:
-                for part in parts if exclusive is not None else ():
-                    (self.home / name / part.path).unlink()
+                for path in written if exclusive is not None else ():
+                    path.unlink()
                 raise
+            if exclusive is not None:
+                keep(sorted((self.home / name / "_delta_log").glob("*.json"))[-1:])
         return sum(part.rows for part in parts)
 
     def rewrite(
@@ -249,6 +256,16 @@ def iso_milliseconds(ts: int) -> str:
     '2026-03-01T00:00:00.001Z'
     """
     return iso(ts // 1000 * 1000) if ts % 1_000_000 < 1000 else iso(ts)[:23] + "Z"
+
+
+def keep(files: Iterable[Path]) -> None:
+    """Make files and their names outlast a power cut."""
+    for path in dict.fromkeys(place for file in files for place in (file, file.parent)):
+        handle = os.open(path, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
 
 
 def _with_date(schema: pa.Schema) -> pa.Schema:
