@@ -7,7 +7,9 @@ never before: a crash between the two sends the batch again.
 import os
 import re
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 import duckdb
 from pydantic import AwareDatetime, BaseModel, ConfigDict, NonNegativeInt, ValidationError
@@ -15,7 +17,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, NonNegativeInt, Valid
 from replay.errors import BadCursor
 from replay.lake import Lake, writing
 from replay.snapshot import Snapshot
-from replay.span import to_datetime
+from replay.span import to_datetime, to_micros
 from scorer.errors import BadInput
 
 FOLDER = "sinks"
@@ -99,16 +101,29 @@ class Lag:
     """What a configured sink does not have yet.
 
     `verdicts` stand after its cursor, the first of them published `micros` (µs) ago; both are None
-    where the cursor can't be read (`problem` says why). Dead letters come on top.
+    where the cursor can't be read. Dead letters come on top. `problem` is the last error, which
+    goes on since `failing_since`; that and `delivered_at` are in µs.
     """
 
     sink: str
     kind: str
-    ledger_seq: int | None
-    verdicts: int | None
-    micros: int | None
-    dead_letters: int
-    problem: str | None
+    ledger_seq: int | None = None
+    verdicts: int | None = None
+    micros: int | None = None
+    dead_letters: tuple[DeadLetter, ...] = ()
+    delivered_at: int | None = None
+    problem: str | None = None
+    failing_since: int | None = None
+
+    @property
+    def refused(self) -> int:
+        """How many verdicts the dead letters are."""
+        return sum(letter.verdicts for letter in self.dead_letters)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return it as plain data."""
+        letters = [letter.model_dump(mode="json") for letter in self.dead_letters]
+        return {**vars(self), "dead_letters": letters}
 
 
 def check_name(name: str) -> str:
@@ -199,9 +214,7 @@ def _lag(
     try:
         cursor = read_cursor(snapshot.lake, name, kind)
     except BadInput as exc:
-        return Lag(name, kind, None, None, None, 0, str(exc))
-    dead = sum(letter.verdicts for letter in cursor.dead_letters)
-    problem = cursor.error.message if cursor.error else None
+        return Lag(name, kind, problem=str(exc))
     behind = max(head - cursor.ledger_seq, 0)
     waiting = 0
     if behind:
@@ -210,7 +223,21 @@ def _lag(
             [cursor.ledger_seq + 1],
         ).fetchone()
         waiting = max(now - issued[0], 0) if issued else 0
-    return Lag(name, kind, cursor.ledger_seq, behind, waiting, dead, problem)
+    return Lag(
+        name,
+        kind,
+        cursor.ledger_seq,
+        behind,
+        waiting,
+        cursor.dead_letters,
+        _micros(cursor.delivered_at),
+        cursor.error.message if cursor.error else None,
+        _micros(cursor.error.since) if cursor.error else None,
+    )
+
+
+def _micros(moment: datetime | None) -> int | None:
+    return None if moment is None else to_micros(moment)
 
 
 def in_words(micros: int) -> str:

@@ -1,0 +1,72 @@
+"""`replay verdicts deliver`: send the sinks what they do not have yet."""
+
+from collections.abc import Sequence
+
+import click
+
+from recovery.delivered import Delivery
+from recovery.delivery import deliver as send
+from replay.console import home_option, json_option, open_lake, print_json, progress, screen
+from replay.cursors import lags
+from replay.formats import new_table
+from replay.lake import Lake
+from replay.snapshot import Snapshot, connect, reading
+from replay.span import now_micros
+from replay.tables import VERDICTS
+
+
+@click.command()
+@click.option("--sink", "names", metavar="NAME", multiple=True, help="This sink alone; repeatable.")
+@click.option("--dead-letters", is_flag=True, help="Send again what the sinks refused before.")
+@home_option
+@json_option
+def deliver(names: tuple[str, ...], dead_letters: bool, home: str | None, as_json: bool) -> None:
+    """Send the sinks of replay.toml what they do not have yet.
+
+    Each goes on from where it is, and none waits for another. What is sent again has the same ids.
+    Exit code 2 where a sink could not be served, 1 where one refused verdicts and took others
+    (they are its dead letters).
+
+    \b
+    Example:
+      replay verdicts deliver --sink billing
+    """
+    lake = open_lake(home)
+    with progress("delivering", _waiting(lake, names), "verdicts") as advance:
+        report = send(lake, names or None, dead_letters=dead_letters, advance=advance)
+    if as_json:
+        print_json(report.to_json())
+    else:
+        show_delivery(report)
+    for problem in report.problems:
+        click.echo(f"replay: {' '.join(problem.split())}", err=True)
+    if report.exit_code:
+        click.get_current_context().exit(report.exit_code)
+
+
+def show_delivery(report: Delivery) -> None:
+    """Print what each sink got."""
+    if not report.sinks:
+        click.echo("no sinks: name one in replay.toml, in a table [sinks.NAME]")
+        return
+    made = new_table("sink", "kind", ">sent", ">is at", ">of", ">dead letters", ">s", "where")
+    for served in report.sinks:
+        made.add_row(
+            served.sink,
+            served.kind,
+            f"{served.sent:,}",
+            f"{served.ledger_seq:,}",
+            f"{served.head:,}",
+            f"{sum(letter.verdicts for letter in served.dead_letters):,}",
+            f"{served.seconds:.1f}",
+            served.where,
+        )
+    screen().print(made)
+
+
+def _waiting(lake: Lake, names: Sequence[str]) -> int:
+    """Count what the cursors say is left to send."""
+    snapshot = Snapshot.take(lake, tables=(VERDICTS,))
+    with reading(snapshot), connect() as connection:
+        found = lags(connection, snapshot, now_micros())
+    return sum(lag.verdicts or 0 for lag in found if not names or lag.sink in names)
