@@ -100,9 +100,7 @@ def on_days(snapshot: Snapshot, wanted: Collection[int]) -> Snapshot:
     )
 
 
-def chunks(
-    snapshot: Snapshot, wanted: Iterable[int], clicks: int = CHUNK_CLICKS
-) -> Iterator[Snapshot]:
+def chunks(snapshot: Snapshot, wanted: Iterable[int], clicks: int) -> Iterator[Snapshot]:
     """Cut a snapshot into some whole days at a time, of at most so many clicks or of one day."""
     rows: Counter[int] = Counter()
     for file in snapshot.pinned["clicks"].files:

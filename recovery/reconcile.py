@@ -13,6 +13,7 @@ import duckdb
 import pyarrow as pa
 
 from recovery.balances import (
+    CHUNK_CLICKS,
     CREDIT,
     NEUTRAL,
     REBILL,
@@ -102,18 +103,19 @@ class Reconciliation:
         return {"reconciles": self.reconciles, **figures}
 
 
-def reconcile(lake: Lake) -> Reconciliation:
+def reconcile(lake: Lake, chunk_clicks: int = CHUNK_CLICKS) -> Reconciliation:
     """Check a lake's ledger against its log, as both stand now.
 
-    Clicks are read only of the days that have verdicts, some days at a time, and what does not fit
-    into memory spills to disk. Raises Inconsistent where a file cannot be read.
+    Clicks are read only of the days that have verdicts, in whole days of at most `chunk_clicks`
+    together, and what does not fit into memory spills to disk. Raises Inconsistent where a file
+    cannot be read.
     """
     snapshot = Snapshot.take(lake, tables=LEDGER_TABLES)
     with working(snapshot) as connection:
         ledger = Ledger(connection, snapshot.source("verdicts"), records(snapshot))
         connection.register("records", _ranges(ledger))
         whole = [rule.look(ledger) for rule in LEDGER_RULES]
-        rows, standing = _look_at_days(connection, snapshot)
+        rows, standing = _look_at_days(connection, snapshot, chunk_clicks)
         campaigns = _with_money(ledger, standing)
         totals = _totals(ledger)
     sums = [rule.look(campaigns) for rule in CAMPAIGN_RULES]
@@ -149,12 +151,12 @@ def _ranges(ledger: Ledger) -> pa.Table:
 
 
 def _look_at_days(
-    connection: duckdb.DuckDBPyConnection, snapshot: Snapshot
+    connection: duckdb.DuckDBPyConnection, snapshot: Snapshot, chunk_clicks: int
 ) -> tuple[list[Check], dict[Campaign, Balance]]:
     """Return the checks on verdicts and clicks, and how the campaigns of those days stand."""
     checks = [Check(rule.name, rule.meaning, rule.todo) for rule in ROW_RULES]
     standing: dict[Campaign, Balance] = {}
-    for part in chunks(snapshot, days(snapshot, "verdicts")):
+    for part in chunks(snapshot, days(snapshot, "verdicts"), chunk_clicks):
         lay_out(connection, part)
         pairs = zip(ROW_RULES, checks, strict=True)
         checks = [rule.look(connection, check) for rule, check in pairs]

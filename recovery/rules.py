@@ -160,7 +160,7 @@ ROW_RULES: tuple[RowRule, ...] = (
         "each verdict starts from the decision before it; the first from production's",
         "production's decision may have landed after it: `replay explain` tells a click's story",
         "judged",
-        "previous <> last_decision",
+        "previous <> last_decision AND (copies > 0 OR last_id IS NOT NULL)",
         f"{_WHO} || ' starts from ' || previous || ', it stood at ' || last_decision",
     ),
     RowRule(

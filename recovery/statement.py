@@ -15,6 +15,7 @@ import duckdb
 
 from recovery.balances import (
     ACTION,
+    CHUNK_CLICKS,
     DAY,
     Balance,
     Campaign,
@@ -142,11 +143,13 @@ def statement(
     advertiser: str | None = None,
     *,
     everyone: bool = False,
+    chunk_clicks: int = CHUNK_CLICKS,
 ) -> Statement:
     """Account for the corrections of clicks with ts in `span`, or on the days that they touch.
 
-    Only campaigns with items stand in it, or every one with clicks where `everyone` is set. Raises
-    BadInput for a run without verdicts, Inconsistent where an account does not add up.
+    Only campaigns with items stand in it, or every one with clicks where `everyone` is set. Clicks
+    are counted in whole days of at most `chunk_clicks` together. Raises BadInput for a run without
+    verdicts, Inconsistent where an account does not add up.
     """
     snapshot = Snapshot.take(lake, tables=(CLICKS, DECISIONS, VERDICTS))
     with working(snapshot) as connection:
@@ -154,7 +157,7 @@ def statement(
         covered = _days(connection, snapshot, span, first, last)
         items = _items(connection, snapshot, span, first, last, advertiser)
         standing: dict[Campaign, Balance] = {}
-        for part in chunks(snapshot, covered) if items or everyone else ():
+        for part in chunks(snapshot, covered, chunk_clicks) if items or everyone else ():
             found = balances(
                 connection, part, span, after=first - 1, upto=last, advertiser=advertiser
             )
@@ -179,7 +182,7 @@ def _stretch(
         {"run": run_id},
     ).fetchall()
     if first is not None:
-        return (first, last) if run_id else (1, last)
+        return (1 if run_id is None else first), last
     if run_id is None:
         return 1, 0
     known = connection.execute(f"SELECT DISTINCT run_id FROM {verdicts}").fetchall()
@@ -212,9 +215,10 @@ def _changed(decision: str) -> str:
 
 
 _ITEMS = f"""
-SELECT advertiser_id, campaign_id, {ACTION} AS action, run_id, min(ledger_seq), epoch_us(min(issued_at)),
-  epoch_us(max(issued_at)), count(*), {_changed("valid")}, {_changed("invalid")},
-  {_changed("undecided")}, sum(adjustment_micros)::BIGINT
+SELECT advertiser_id, campaign_id, {ACTION} AS action, run_id, min(ledger_seq),
+  epoch_us(min(issued_at)), epoch_us(max(issued_at)), count(*),
+  {_changed("valid")}, {_changed("invalid")}, {_changed("undecided")},
+  sum(adjustment_micros)::BIGINT
 FROM {{verdicts}}
 WHERE ledger_seq BETWEEN $first AND $last
   AND ($advertiser IS NULL OR advertiser_id = $advertiser)

@@ -68,8 +68,8 @@ def _totals(totals: Totals, currency: str) -> Iterator[str]:
         f"{written(totals.rebills)} re-bills, {totals.neutral:,} without money; "
         f"net {money(totals.net_micros, currency, signed=True)}"
     )
-    imported = f"; {totals.imported:,} verdicts are imports" if totals.imported else ""
-    yield f"{totals.publications:,} publications and reverts{imported}"
+    imported = f"; imported verdicts: {totals.imported:,}" if totals.imported else ""
+    yield f"publications and reverts: {totals.publications:,}{imported}"
 
 
 def _differences(found: Reconciliation) -> Iterator[str]:
