@@ -18,13 +18,17 @@ from typing import Any
 from pydantic import ValidationError
 
 from recovery.sinks.ndjson import Ndjson
+from recovery.sinks.redis_stream import RedisStream
 from recovery.sinks.sink import BadSink, Sink, SinkKind
+from recovery.sinks.webhook import Webhook
 from replay.cursors import check_name
 from replay.lake import Lake
 from scorer.errors import nearest
 
 GROUP = "slidr_replay.sinks"
-SINKS: Mapping[str, SinkKind] = MappingProxyType({"ndjson": Ndjson})
+SINKS: Mapping[str, SinkKind] = MappingProxyType(
+    {"ndjson": Ndjson, "redis": RedisStream, "webhook": Webhook}
+)
 
 
 def open_sinks(lake: Lake, names: Sequence[str] | None = None) -> tuple[Sink, ...]:
