@@ -6,19 +6,21 @@ front to back, are the ledger in order, without a sort.
 """
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from typing import Any
 from uuid import NAMESPACE_URL, UUID, uuid5
 
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from deltalake import DeltaTable
-from pydantic import AwareDatetime, BaseModel, ConfigDict
+from pydantic import AwareDatetime, BaseModel, ConfigDict, ValidationError
 
 from recovery.gates import Judged
 from replay.lake import Lake
 from replay.snapshot import Snapshot, connect
 from replay.summary import Tally
+from scorer.errors import Inconsistent
 
 NAMESPACE: UUID = uuid5(NAMESPACE_URL, "slidr-replay/verdict")
 FIRST = "first"
@@ -30,7 +32,8 @@ class Publication(BaseModel):
     """What one commit to the ledger was: its terms, its gates and its sums.
 
     Verdicts `first` to `last` (ledger_seq, both included) are its own. `of` is the run that a
-    revert undoes; `run_id` is what the verdicts carry.
+    revert undoes; `run_id` is what the verdicts carry. `clicks` and `spend_micros` are what the
+    run decided in [start, end), and the price of that.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -44,6 +47,10 @@ class Publication(BaseModel):
     overrides: tuple[str, ...]
     rebill: bool
     model_version: str | None
+    start: AwareDatetime
+    end: AwareDatetime
+    clicks: int
+    spend_micros: int
     verdicts: int
     first: int
     last: int
@@ -72,6 +79,11 @@ _VARIANT = dict(zip("0123456789abcdef", "89ab" * 4, strict=True))
 
 def _uuid(h: str) -> str:
     return f"{h[:8]}-{h[8:12]}-5{h[13:16]}-{_VARIANT[h[16]]}{h[17:20]}-{h[20:32]}"
+
+
+def record_of(lake: Lake, run_id: str) -> Publication | None:
+    """Return the first publication of a run, or None where the ledger has no record of it."""
+    return next((found for found in publications(lake) if found.run_id == run_id), None)
 
 
 def head(snapshot: Snapshot) -> int:
@@ -114,11 +126,18 @@ def publications(lake: Lake) -> list[Publication]:
     """Return what was published and reverted, oldest first; imported verdicts have no record."""
     delta = lake.delta("verdicts")
     entries = [] if delta is None else delta.history()
-    return [
-        Publication.model_validate_json(entry[RECORD])
-        for entry in reversed(entries)
-        if RECORD in entry
-    ]
+    return [_record(entry) for entry in reversed(entries) if RECORD in entry]
+
+
+def _record(entry: Mapping[str, Any]) -> Publication:
+    try:
+        return Publication.model_validate_json(entry[RECORD])
+    except ValidationError as exc:
+        said = str(exc).splitlines()[0]
+        raise Inconsistent(
+            f"the record in version {entry.get('version')} of the table verdicts cannot be read: "
+            f"{said}; was it written by another version of this toolkit?"
+        ) from exc
 
 
 def _files(snapshot: Snapshot) -> list[tuple[int, int, str]]:

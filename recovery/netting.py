@@ -13,6 +13,7 @@ from typing import TypedDict
 
 import duckdb
 
+from recovery.ledger import record_of
 from recovery.proposal import AdvertiserMove, Proposal
 from replay.runs import RunFolder, RunManifest
 from replay.snapshot import Snapshot, connect
@@ -169,11 +170,15 @@ def net_revert(snapshot: Snapshot, run_id: str, at: int, *, rebill: bool) -> Ite
         span = Span(first, last + 1)
         verdicts = snapshot.source("verdicts", span)
         connection.execute(_REVERT.format(verdicts=verdicts))
-        clicks, spend = _one(
-            connection,
-            "SELECT count(*), coalesce(sum(price_micros), 0)::BIGINT "
-            f"FROM {snapshot.source('clicks', span)}",
-        )
+        if record := record_of(snapshot.lake, run_id):
+            span = Span(to_micros(record.start), to_micros(record.end))
+            clicks, spend = record.clicks, record.spend_micros
+        else:  # imported: all clicks between its first and its last
+            clicks, spend = _one(
+                connection,
+                "SELECT count(*), coalesce(sum(price_micros), 0)::BIGINT "
+                f"FROM {snapshot.source('clicks', span)}",
+            )
         published = _published(rebill=rebill)
         proposal = Proposal(
             action="revert",

@@ -25,7 +25,7 @@ from recovery.gates import (
     check_overrides,
     judge,
 )
-from recovery.ledger import RECORD, Publication, head, newest, publications, verdict_ids
+from recovery.ledger import RECORD, Publication, head, newest, record_of, verdict_ids
 from recovery.netting import Netted, net_revert, net_run
 from recovery.proposal import Action, Proposal
 from replay.errors import BadInput, LakeBusy
@@ -172,6 +172,10 @@ class _Correction:
             overrides=tuple(gate.name for gate in gates if gate.verdict == "overridden"),
             rebill=self._terms.rebill,
             model_version=proposal.model_version,
+            start=to_datetime(proposal.span.start),
+            end=to_datetime(proposal.span.end),
+            clicks=proposal.clicks,
+            spend_micros=proposal.spend_micros,
             verdicts=proposal.verdicts,
             first=first,
             last=first + proposal.verdicts - 1,
@@ -217,9 +221,8 @@ class _Run(_Correction):
     def published(self, ledger: DeltaTable) -> Publication | None:
         if ledger.transaction_version(self.run_id) is None:
             return None
-        for record in publications(self._lake):
-            if record.run_id == self.run_id:
-                return record
+        if record := record_of(self._lake, self.run_id):
+            return record
         raise Inconsistent(
             f"the ledger says that run {self.run_id} is published and has no record of it; "
             "`replay verdicts reconcile` lists what does not add up"

@@ -99,11 +99,11 @@ def _withheld(withheld: Tally, currency: str) -> str:
 
 
 def _moves(proposal: Proposal, currency: str) -> Table:
-    made = new_table("", "of what is published", ">clicks", ">money", "meaning")
+    made = new_table("by", "", ">clicks", ">money", "meaning")
     groups: tuple[tuple[str, Mapping[str, Tally], Mapping[str, str]], ...] = (
         ("decision", proposal.moves, {}),
         ("cause", proposal.causes, CAUSES),
-        ("becomes invalid", proposal.outcomes, OUTCOMES),
+        ("outcome", proposal.outcomes, OUTCOMES),
     )
     for title, tallies, meaning in groups:
         for number, (name, tally) in enumerate(tallies.items()):

@@ -12,6 +12,8 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from hypothesis import strategies as st
+
 from recovery.ledger import RECORD, Publication
 from replay.lake import Lake
 from replay.span import to_datetime
@@ -133,6 +135,10 @@ def _record(added: Sequence[Verdict], action: str, run_id: str, of: str | None) 
         reason=None,
         overrides=(),
         rebill=True,
+        start=to_datetime(0),
+        end=to_datetime(1),
+        clicks=0,
+        spend_micros=0,
         model_version=None,
         verdicts=len(added),
         first=added[0].ledger_seq,
@@ -168,4 +174,48 @@ def sample_book() -> Book:
     book.import_("b10", "invalid")
     book.import_("b11", "undecided")
     book.import_("b12", "undecided")
+    return book
+
+
+Drawn = tuple[int, str, str, int, str | None]  # ts, advertiser, campaign, price, decision
+# Days collide, and so do prices; a ledger touches some of the days only.
+WORDS = st.sampled_from(["valid", "invalid", "undecided"])
+CLICKS = st.lists(
+    st.tuples(
+        st.integers(0, 3).map(lambda k: MIDNIGHT + k * DAY // 2),
+        st.sampled_from(["adv1", "adv2"]),
+        st.sampled_from(["x", "y"]),
+        st.sampled_from([0, 1, 250_000, 3_000_001]),
+        st.one_of(st.none(), WORDS),
+    ),
+    min_size=1,
+    max_size=8,
+)
+STEPS = st.lists(
+    st.one_of(
+        st.tuples(st.just("publish"), st.dictionaries(st.integers(0, 7), WORDS, min_size=1)),
+        st.tuples(st.just("revert"), st.integers(0, 3)),
+        st.tuples(st.just("import"), st.tuples(st.integers(0, 7), WORDS)),
+    ),
+    max_size=6,
+)
+
+
+def make_book(clicks: list[Drawn], steps: list[object]) -> Book:
+    """Make a ledger that holds, by the oracle."""
+    rows = [
+        click(ts, 0, f"c{n}", advertiser_id=one, campaign_id=two, price_micros=price)
+        for n, (ts, one, two, price, _) in enumerate(clicks)
+    ]
+    book = Book(rows, {f"c{n}": word for n, (*_, word) in enumerate(clicks) if word})
+    for number, step in enumerate(steps):
+        match step:
+            case ("publish", dict(said)):
+                words = {f"c{n}": word for n, word in said.items() if n < len(rows)}
+                book.publish(f"r{number}", words, NOW + number)
+            case ("revert", int(which)):
+                book.revert(f"r{which}", NOW + number)
+            case ("import", (int(n), str(word))):
+                if n < len(rows) and book.oracle.effective(f"c{n}") != word:
+                    book.import_(f"c{n}", word, NOW + number)
     return book

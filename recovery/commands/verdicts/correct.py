@@ -3,11 +3,13 @@
 import getpass
 import sys
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import click
 
-from recovery.commands.verdicts.deliver import deliver_now
+from recovery.commands.verdicts.deliver import deliver_now, end, show_delivery
+from recovery.delivered import Delivery
 from recovery.delivery import check_sinks
 from recovery.gates import GateObjects
 from recovery.ledger import Publication
@@ -15,7 +17,7 @@ from recovery.publishing import Preview, Terms, nothing, objection
 from recovery.report import preview_report, record_lines
 from recovery.sinks import open_sinks
 from recovery.sinks.sink import Sink
-from replay.console import command_line, print_json, screen
+from replay.console import command_line, open_lake, print_json, screen
 from replay.cursors import lags
 from replay.errors import BadInput
 from replay.lake import Lake
@@ -63,47 +65,53 @@ def read_terms(
     return Terms(rebill, tuple(dict.fromkeys(names)), reason, by or getpass.getuser())
 
 
-def correct(
-    home: str | None,
-    lake: Lake,
-    run_id: str,
-    terms: Terms,
-    calls: tuple[Propose, Commit],
-    *,
-    yes: bool,
-    no_deliver: bool,
-    as_json: bool,
-) -> None:
+@dataclass(frozen=True)
+class Asked:
+    """What the user asked for, besides the terms."""
+
+    home: str | None
+    yes: bool
+    no_deliver: bool
+    as_json: bool
+
+
+def correct(asked: Asked, run_id: str, terms: Terms, propose: Propose, commit: Commit) -> None:
     """Preview a correction, ask, commit it and deliver; exit as the command does."""
-    propose, commit = calls
+    lake = open_lake(asked.home)
     sinks = open_sinks(lake)  # what is wrong with them must show before anything is published
     preview = propose(lake, run_id, terms, now_micros())
-    if preview.published is None:
-        _show(lake, preview, sinks, as_json=as_json)
-        if not preview.proposal.verdicts:
-            _refuse_withheld(preview)
-        elif not _agreed(home, preview, terms, yes=yes, as_json=as_json):
-            _print_json(preview, None, as_json=as_json)
-            if preview.objections:
-                raise GateObjects(objection(preview.proposal, list(preview.objections)))
-            return
-    elif not as_json:
-        at = iso_local(to_micros(preview.published.at))
-        click.echo(f"run {preview.published.run_id} is published since {at}; nothing was added")
-    if not no_deliver:
-        check_sinks(sinks)
     record = preview.published
+    if not asked.as_json:
+        _show(lake, preview, sinks)
+    if not _goes_on(asked, preview, terms):
+        _stop(asked, preview)
+        return
+    if not asked.no_deliver:
+        check_sinks(sinks)
     if record is None and preview.proposal.verdicts:
         record = commit(lake, run_id, terms, now_micros())
-        if not as_json:
+        if not asked.as_json:
             click.echo("\n".join(record_lines(record, lake.config.currency)))
-    _print_json(preview, record, as_json=as_json)
-    if not no_deliver:
-        sys.exit(deliver_now(lake, quiet=as_json))
+    delivered = None if asked.no_deliver or not sinks else deliver_now(lake)
+    if asked.as_json:
+        _print_json(preview, record, delivered)
+    if delivered:
+        if not asked.as_json:
+            show_delivery(delivered)
+        end(delivered)
 
 
-def _show(lake: Lake, preview: Preview, sinks: Sequence[Sink], *, as_json: bool) -> None:
-    if as_json:
+def _stop(asked: Asked, preview: Preview) -> None:
+    if asked.as_json:
+        _print_json(preview, preview.published, None)
+    if preview.objections:
+        raise GateObjects(objection(preview.proposal, list(preview.objections)))
+
+
+def _show(lake: Lake, preview: Preview, sinks: Sequence[Sink]) -> None:
+    if record := preview.published:
+        at = iso_local(to_micros(record.at))
+        click.echo(f"run {record.run_id} is published since {at}: nothing is added")
         return
     console = screen()
     for part in preview_report(preview, lake.config.currency):
@@ -119,26 +127,30 @@ def _show(lake: Lake, preview: Preview, sinks: Sequence[Sink], *, as_json: bool)
         click.echo("no sink is configured: verdicts stay in the ledger ([sinks] in replay.toml)")
 
 
-def _refuse_withheld(preview: Preview) -> None:
-    """Say why nothing is published; that is an error where re-bills alone are left."""
-    if preview.proposal.withheld.clicks:
-        raise BadInput(nothing(preview.proposal))
-    click.echo(nothing(preview.proposal), err=True)
+def _goes_on(asked: Asked, preview: Preview, terms: Terms) -> bool:
+    """Say whether to commit and deliver; tell the user what to type where not.
 
-
-def _agreed(home: str | None, preview: Preview, terms: Terms, *, yes: bool, as_json: bool) -> bool:
+    Raises BadInput where nothing is left but re-bills that are withheld.
+    """
+    proposal = preview.proposal
+    if preview.published is not None or not proposal.verdicts:
+        if preview.published is None:
+            if proposal.withheld.clicks:
+                raise BadInput(nothing(proposal))
+            click.echo(nothing(proposal), err=True)
+        return asked.yes
     if preview.objections:
-        if not as_json:
-            _suggest_overrides(home, preview, terms)
+        if not asked.as_json:
+            _suggest_overrides(asked.home, preview, terms)
         return False
-    if yes:
+    if asked.yes:
         return True
-    count = preview.proposal.verdicts
-    if sys.stdin.isatty() and not as_json:
-        return click.confirm(f"\nPublish {count:,} verdicts?", err=True)
-    if not as_json:
-        click.echo("\nThis is a preview: nothing was published. To publish:")
-        click.echo(f"  {_again(home, preview, terms, '--yes')}")
+    if asked.as_json:
+        return False
+    if sys.stdin.isatty():
+        return click.confirm(f"\nPublish {proposal.verdicts:,} verdicts?", err=True)
+    click.echo("\nThis is a preview: nothing was published. To publish:")
+    click.echo(f"  {_again(asked.home, preview, terms, '--yes')}")
     return False
 
 
@@ -165,9 +177,7 @@ def _again(home: str | None, preview: Preview, terms: Terms, *more: str) -> str:
     return command_line(home, *words, *more)
 
 
-def _print_json(preview: Preview, record: Publication | None, *, as_json: bool) -> None:
-    if not as_json:
-        return
+def _print_json(preview: Preview, record: Publication | None, delivered: Delivery | None) -> None:
     run = click.get_current_context().meta.get(RUN)
     print_json(
         {
@@ -175,5 +185,6 @@ def _print_json(preview: Preview, record: Publication | None, *, as_json: bool) 
             "proposal": preview.proposal.to_json(),
             "gates": [gate.model_dump() for gate in preview.gates],
             "published": None if record is None else record.model_dump(mode="json"),
+            "delivered": None if delivered is None else delivered.to_json(),
         }
     )

@@ -31,13 +31,22 @@ def deliver(names: tuple[str, ...], dead_letters: bool, home: str | None, as_jso
     Example:
       replay verdicts deliver --sink billing
     """
-    lake = open_lake(home)
-    with progress("delivering", _waiting(lake, names), "verdicts") as advance:
-        report = send(lake, names or None, dead_letters=dead_letters, advance=advance)
+    report = deliver_now(open_lake(home), names, dead_letters=dead_letters)
     if as_json:
         print_json(report.to_json())
     else:
         show_delivery(report)
+    end(report)
+
+
+def deliver_now(lake: Lake, names: Sequence[str] = (), *, dead_letters: bool = False) -> Delivery:
+    """Deliver to the sinks named, or to all, and show progress."""
+    with progress("delivering", _waiting(lake, names), "verdicts") as advance:
+        return send(lake, names or None, dead_letters=dead_letters, advance=advance)
+
+
+def end(report: Delivery) -> None:
+    """Say what stood in the way, a line for each sink, and exit as the report says."""
     for problem in report.problems:
         click.echo(f"replay: {' '.join(problem.split())}", err=True)
     if report.exit_code:

@@ -2,10 +2,10 @@
 
 import click
 
-from recovery.commands.verdicts.correct import correct, read_terms, terms_options
+from recovery.commands.verdicts.correct import Asked, correct, read_terms, terms_options
 from recovery.publishing import propose
 from recovery.publishing import publish as commit
-from replay.console import home_option, json_option, open_lake
+from replay.console import home_option, json_option
 
 
 @click.command()
@@ -35,7 +35,5 @@ def publish(
       replay verdicts publish latest
       replay verdicts publish latest --override changed --reason "the robot wave of 2 March" --yes
     """
-    terms = read_terms(rebill, overrides, reason, by)
-    calls = (propose, commit)
-    lake = open_lake(home)
-    correct(home, lake, run_id, terms, calls, yes=yes, no_deliver=no_deliver, as_json=as_json)
+    asked = Asked(home, yes, no_deliver, as_json)
+    correct(asked, run_id, read_terms(rebill, overrides, reason, by), propose, commit)

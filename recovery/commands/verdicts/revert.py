@@ -2,10 +2,10 @@
 
 import click
 
-from recovery.commands.verdicts.correct import correct, read_terms, terms_options
+from recovery.commands.verdicts.correct import Asked, correct, read_terms, terms_options
 from recovery.publishing import propose_revert
 from recovery.publishing import revert as commit
-from replay.console import home_option, json_option, open_lake
+from replay.console import home_option, json_option
 
 
 @click.command()
@@ -34,7 +34,5 @@ def revert(
       replay verdicts revert 20260302T201500Z-a1b2c3
       replay verdicts revert 20260302T201500Z-a1b2c3 --rebill --reason "wrong model" --yes
     """
-    terms = read_terms(rebill, overrides, reason, by)
-    calls = (propose_revert, commit)
-    lake = open_lake(home)
-    correct(home, lake, run_id, terms, calls, yes=yes, no_deliver=no_deliver, as_json=as_json)
+    asked = Asked(home, yes, no_deliver, as_json)
+    correct(asked, run_id, read_terms(rebill, overrides, reason, by), propose_revert, commit)
