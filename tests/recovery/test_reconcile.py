@@ -18,10 +18,26 @@ from replay.summary import Tally
 from scorer.errors import Inconsistent
 from tests.lakes import click, make_lake
 from tests.oracles.ledger import Ledger, billed
-from tests.recovery.books import DAY, MIDNIGHT, NOW, Book, decision, land, sample_book
+from tests.recovery.books import (
+    CLICKS,
+    DAY,
+    MIDNIGHT,
+    NOW,
+    STEPS,
+    Book,
+    Drawn,
+    decision,
+    land,
+    make_book,
+    sample_book,
+)
 from tests.recovery.ledgers import MODELS, SPANS, all_terms, base, replayed
 
-NAMES = [rule.name for rule in (*LEDGER_RULES, *ROW_RULES, *CAMPAIGN_RULES)]
+NAMES = [
+    *(rule.name for rule in LEDGER_RULES),
+    *(rule.name for rule in ROW_RULES),
+    *(rule.name for rule in CAMPAIGN_RULES),
+]
 
 
 def failed(found: Reconciliation) -> set[str]:
@@ -86,55 +102,12 @@ def assert_figures(found: Reconciliation, ledger: Ledger) -> None:
     assert not any(check.examples for check in found.checks)
 
 
-# Days collide, and so do prices; a ledger touches some of the days only.
-WORDS = st.sampled_from(["valid", "invalid", "undecided"])
-CLICKS = st.lists(
-    st.tuples(
-        st.integers(0, 3).map(lambda k: MIDNIGHT + k * DAY // 2),
-        st.sampled_from(["adv1", "adv2"]),
-        st.sampled_from(["x", "y"]),
-        st.sampled_from([0, 1, 250_000, 3_000_001]),
-        st.one_of(st.none(), WORDS),
-    ),
-    min_size=1,
-    max_size=8,
-)
-STEPS = st.lists(
-    st.one_of(
-        st.tuples(st.just("publish"), st.dictionaries(st.integers(0, 7), WORDS, min_size=1)),
-        st.tuples(st.just("revert"), st.integers(0, 3)),
-        st.tuples(st.just("import"), st.tuples(st.integers(0, 7), WORDS)),
-    ),
-    max_size=6,
-)
 SLOW = settings(max_examples=25, suppress_health_check=[HealthCheck.too_slow])
-
-
-def make_book(clicks: list[tuple[int, str, str, int, str | None]], steps: list[object]) -> Book:
-    """Make a ledger that holds, by the oracle."""
-    rows = [
-        click(ts, 0, f"c{n}", advertiser_id=one, campaign_id=two, price_micros=price)
-        for n, (ts, one, two, price, _) in enumerate(clicks)
-    ]
-    book = Book(rows, {f"c{n}": word for n, (*_, word) in enumerate(clicks) if word})
-    for number, step in enumerate(steps):
-        match step:
-            case ("publish", dict(said)):
-                words = {f"c{n}": word for n, word in said.items() if n < len(rows)}
-                book.publish(f"r{number}", words, NOW + number)
-            case ("revert", int(which)):
-                book.revert(f"r{which}", NOW + number)
-            case ("import", (int(n), str(word))):
-                if n < len(rows) and book.oracle.effective(f"c{n}") != word:
-                    book.import_(f"c{n}", word, NOW + number)
-    return book
 
 
 @given(CLICKS, STEPS, st.sampled_from([1, 3_000_000]))
 @SLOW
-def test_figures_are_the_oracles(
-    clicks: list[tuple[int, str, str, int, str | None]], steps: list[object], chunk: int
-) -> None:
+def test_figures_are_the_oracles(clicks: list[Drawn], steps: list[object], chunk: int) -> None:
     book = make_book(clicks, steps)
     with TemporaryDirectory() as folder:
         found = reconcile(book.write(Path(folder)), chunk)
