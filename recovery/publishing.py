@@ -65,7 +65,9 @@ class Preview:
 
     @property
     def objections(self) -> tuple[Judged, ...]:
-        """The gates that stand in the way."""
+        """The gates that stand in the way; none where it is published already."""
+        if self.published is not None:
+            return ()
         return tuple(gate for gate in self.gates if gate.verdict == "object")
 
 

@@ -1,5 +1,6 @@
 """`replay verdicts list`: what was published and reverted."""
 
+from collections.abc import Iterable
 from dataclasses import asdict
 from typing import Any
 
@@ -9,7 +10,7 @@ from rich.table import Table
 from recovery.history import PublishedRun, published_run, published_runs, unknown, verdicts_of
 from replay.console import home_option, json_option, open_lake, print_json, screen
 from replay.formats import money, new_table
-from replay.span import iso
+from replay.span import iso, to_datetime
 
 SHOWN = 50
 
@@ -42,10 +43,7 @@ def list_(run_id: str | None, limit: int, home: str | None, as_json: bool) -> No
     if as_json:
         print_json({"run_id": run.run_id, "verdicts": [verdict_json(row) for row in rows]})
         return
-    made = new_table(">number", "click", "time", "advertiser", "decision", ">money", "reason")
-    for row in rows:
-        made.add_row(*verdict_cells(row, lake.config.currency))
-    screen().print(made)
+    screen().print(verdicts_table(rows, lake.config.currency))
     if run.verdicts > len(rows):
         click.echo(f"{run.verdicts - len(rows):,} more; --limit shows more of them")
 
@@ -62,33 +60,34 @@ def verdict_json(row: dict[str, Any]) -> dict[str, Any]:
     return {**row, "ts": iso(row["ts"]), "issued_at": iso(row["issued_at"])}
 
 
-def verdict_cells(row: dict[str, Any], currency: str) -> list[str]:
-    """Return what a table shows of a verdict."""
-    return [
-        f"{row['ledger_seq']:,}",
-        row["click_id"],
-        iso(row["ts"]),
-        row["advertiser_id"],
-        f"{row['previous']} → {row['decision']}",
-        money(row["adjustment_micros"], currency, signed=True),
-        row["reason"],
-    ]
+def verdicts_table(rows: Iterable[dict[str, Any]], currency: str) -> Table:
+    """Return verdicts with their money and causes; ids are shown whole."""
+    made = new_table(">number", "click", "time", "advertiser", "decision", ">money", "reason")
+    made.columns[1].no_wrap = made.columns[2].no_wrap = True
+    for row in rows:
+        made.add_row(
+            f"{row['ledger_seq']:,}",
+            row["click_id"],
+            f"{to_datetime(row['ts']):%Y-%m-%d %H:%M:%S}",
+            row["advertiser_id"],
+            f"{row['previous']} → {row['decision']}",
+            money(row["adjustment_micros"], currency, signed=True),
+            row["reason"].partition(";")[0],
+        )
+    return made
 
 
 def _runs(runs: list[PublishedRun], currency: str) -> Table:
-    made = new_table(
-        "run", "action", "since", ">verdicts", ">in effect", ">credits", ">re-bills", "overriding"
-    )
+    made = new_table("run", "action", "since", ">verdicts", ">in effect", ">credits", ">re-bills")
+    made.columns[0].no_wrap = made.columns[2].no_wrap = True
     for run in runs:
-        overridden = {name for record in run.records for name in record.overrides}
         made.add_row(
             run.run_id,
             run.action,
-            iso(run.since),
+            f"{to_datetime(run.since):%Y-%m-%d %H:%M}",
             f"{run.verdicts:,}",
             f"{run.in_effect:,}",
             money(run.credits.micros, currency, signed=True),
             money(run.rebills.micros, currency, signed=True),
-            ", ".join(sorted(overridden)),
         )
     return made

@@ -4,11 +4,12 @@ from typing import Any
 
 import click
 
-from recovery.commands.verdicts.list_ import run_json, verdict_cells, verdict_json
+from recovery.commands.verdicts.list_ import run_json, verdict_json, verdicts_table
 from recovery.history import PublishedRun, chain, published_run, unknown
 from recovery.report import effects_line, gates_table, record_lines
 from replay.console import home_option, json_option, open_lake, print_json, screen
-from replay.formats import described, money, new_table
+from replay.formats import described, money
+from replay.span import iso_local
 
 
 @click.command()
@@ -52,18 +53,14 @@ def _show_run(run: PublishedRun, currency: str) -> None:
 
 
 def _show_chain(rows: list[dict[str, Any]], currency: str) -> None:
-    made = new_table(">number", "click", "time", "advertiser", "decision", ">money", "reason")
-    for row in rows:
-        made.add_row(*verdict_cells(row, currency))
-    screen().print(made)
+    screen().print(verdicts_table(rows, currency))
     total = money(sum(row["adjustment_micros"] for row in rows), currency, signed=True)
-    last = rows[-1]
-    screen().print(
-        described(
-            [
-                ("decision now", last["decision"]),
-                ("sum of the adjustments", total),
-                *((f"verdict {row['ledger_seq']:,}", row["verdict_id"]) for row in rows),
-            ]
-        )
-    )
+    facts = [("decision now", str(rows[-1]["decision"])), ("sum of the adjustments", total)]
+    for row in rows:
+        facts += [
+            (f"verdict {row['ledger_seq']:,}", row["verdict_id"]),
+            ("  issued", iso_local(row["issued_at"])),
+            ("  run", row["run_id"]),
+            ("  reason", row["reason"]),
+        ]
+    screen().print(described(facts))
