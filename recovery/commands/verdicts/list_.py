@@ -72,7 +72,7 @@ def verdicts_table(rows: Iterable[dict[str, Any]], currency: str) -> Table:
             row["advertiser_id"],
             f"{row['previous']} → {row['decision']}",
             money(row["adjustment_micros"], currency, signed=True),
-            row["reason"].partition(";")[0],
+            row["reason"].partition(";")[0].partition(" of ")[0],
         )
     return made
 
