@@ -11,6 +11,7 @@ but two, `four` all but three, and `none` none. Production said of them:
 
 import shutil
 from collections.abc import Iterator, Mapping
+from functools import cache
 from hashlib import sha256
 from pathlib import Path
 from tempfile import mkdtemp
@@ -20,9 +21,10 @@ from replay.lake import Lake
 from replay.span import Span
 from tests.lakes import Row, add_rows, click, make_lake
 from tests.oracles.ledger import Ledger
-from tests.versions import HOUR, START, at_least, burst, logged
+from tests.versions import HOUR, START, at_least, burst, logged, run
 
 SPAN = Span(START, START + HOUR)
+MODELS = ("two", "three", "four", "none")
 SOON = START + 24 * HOUR
 PRICES = (250_000, 250_000, 500_000, 0, 250_000, 1_000_000)
 SAID = {"u0": "valid", "u1": "valid", "u2": "invalid", "u3": "valid", "u4": "undecided"}
@@ -90,3 +92,30 @@ def moves(rows: list[Row]) -> dict[str, tuple[str, str, int]]:
     found = {r["click_id"]: (r["previous"], r["decision"], r["adjustment_micros"]) for r in rows}
     assert len(found) == len(rows)
     return found
+
+
+def effective(rows: list[Row], said: Mapping[str, str] = SAID) -> dict[str, str]:
+    """Return click → decision now, by the ledger's rows in order."""
+    return {**said, **{row["click_id"]: row["decision"] for row in rows}}
+
+
+class Known:
+    """The known lake with runs that were all made before anything was published."""
+
+    def __init__(self) -> None:
+        self.lake = known_lake()
+        self.runs = {name: run(self.lake, name, SPAN) for name in MODELS}
+
+    def copy(self, folder: Path) -> Lake:
+        """Copy the lake and its runs."""
+        return copied(self.lake, folder)
+
+    def id(self, name: str) -> str:
+        """Return a run's id, by its model."""
+        return self.runs[name].manifest.run_id
+
+
+@cache
+def known() -> Known:
+    """Return the lake and its runs, made once; copy it to publish in it."""
+    return Known()
