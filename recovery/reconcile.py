@@ -11,6 +11,7 @@ from typing import Any
 
 import duckdb
 import pyarrow as pa
+from pydantic import ValidationError
 
 from recovery.balances import (
     CHUNK_CLICKS,
@@ -32,6 +33,7 @@ from replay.lake import Lake
 from replay.snapshot import Snapshot
 from replay.summary import Tally
 from replay.tables import CLICKS, DECISIONS, VERDICTS
+from scorer.errors import Inconsistent
 
 LEDGER_TABLES = (CLICKS, DECISIONS, VERDICTS)  # clicks are pinned first
 NO_END = 2**63 - 1
@@ -132,12 +134,19 @@ def reconcile(lake: Lake, chunk_clicks: int = CHUNK_CLICKS) -> Reconciliation:
 def records(snapshot: Snapshot) -> tuple[Publication, ...]:
     """Return the publications' records that the pinned ledger carries, oldest first."""
     delta = snapshot.lake.delta("verdicts")
-    entries = [] if delta is None else delta.history()
-    return tuple(
-        Publication.model_validate_json(entry[RECORD])
-        for entry in reversed(entries)
-        if RECORD in entry and int(entry["version"]) <= snapshot.pinned["verdicts"].version
-    )
+    pinned = snapshot.pinned["verdicts"].version
+    entries = [] if delta is None else [e for e in delta.history() if int(e["version"]) <= pinned]
+    return tuple(_record(entry) for entry in reversed(entries) if RECORD in entry)
+
+
+def _record(entry: Mapping[str, Any]) -> Publication:
+    try:
+        return Publication.model_validate_json(entry[RECORD])
+    except ValidationError as exc:
+        raise Inconsistent(
+            f"the record in version {entry['version']} of the table verdicts cannot be read: "
+            f"{str(exc).splitlines()[0]}; was it written by another version of this toolkit?"
+        ) from exc
 
 
 def _ranges(ledger: Ledger) -> pa.Table:
