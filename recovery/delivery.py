@@ -280,12 +280,19 @@ class _Service:
 
 
 def _gathered(batches: Iterator[pa.RecordBatch], rows: int) -> Iterator[pa.RecordBatch]:
-    """Join batches until they have `rows` rows: the ledger of many small commits has small ones."""
+    """Join and cut batches to multiples of `rows`, but for the last: small commits make small ones.
+
+    >>> small = [pa.record_batch({"n": [k]}) for k in range(5)]
+    >>> [batch.column("n").to_pylist() for batch in _gathered(iter(small), 2)]
+    [[0, 1], [2, 3], [4]]
+    """
     waiting: list[pa.RecordBatch] = []
     for batch in batches:
         waiting.append(batch)
-        if sum(one.num_rows for one in waiting) >= rows:
-            yield pa.concat_batches(waiting)
-            waiting = []
-    if waiting:
+        count = sum(one.num_rows for one in waiting)
+        if count >= rows:
+            whole = pa.concat_batches(waiting)
+            yield whole.slice(0, count - count % rows)
+            waiting = [whole.slice(count - count % rows)]
+    if any(batch.num_rows for batch in waiting):
         yield pa.concat_batches(waiting)

@@ -61,12 +61,14 @@ def _open(lake: Lake, name: str, table: Mapping[str, Any]) -> Sink:
     where = _table(lake, name)
     kind = _kind(where, table.get("kind"))
     options = {key: value for key, value in table.items() if key != "kind"}
+    problem = ""
     try:
         return kind(name, kind.Options.model_validate(options), lake.home)
     except ValidationError as exc:
-        raise BadSink(f"{where}: {_problems(exc)}") from exc
+        problem = _problems(exc)
     except BadSink as exc:
-        raise BadSink(f"{where}: {exc}") from exc
+        problem = str(exc)
+    raise BadSink(f"{where}: {problem}")  # here, so that it does not lead to the option's values
 
 
 def _table(lake: Lake, name: str) -> str:

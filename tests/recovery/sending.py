@@ -6,9 +6,11 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from recovery.documents import documents
 from recovery.ledger import read_ledger
+from recovery.sinks.sink import Batch
 from replay.lake import Lake
-from replay.snapshot import Snapshot
+from replay.snapshot import Snapshot, connect
 from tests.lakes import Row, add_rows, click, make_lake
 from tests.versions import HOUR, START, verdict
 
@@ -75,3 +77,10 @@ def plain_document(row: Row) -> str:
 def numbers(documents: Sequence[str]) -> list[int]:
     """Return the ledger_seq of each document."""
     return [json.loads(document)["ledger_seq"] for document in documents]
+
+
+def batch(lake: Lake) -> Batch:
+    """Return the ledger's first batch."""
+    rows = next(read_ledger(Snapshot.take(lake)))
+    with connect(1) as connection:
+        return Batch(rows, documents(connection, rows))
