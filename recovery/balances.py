@@ -45,6 +45,12 @@ class Standing:
         """Clicks of any decision."""
         return self.valid + self.invalid + self.undecided
 
+    def __str__(self) -> str:
+        return (
+            f"{self.valid:,} valid, {self.invalid:,} invalid, {self.undecided:,} undecided, "
+            f"{self.micros:,} micros billed"
+        )
+
     def __add__(self, other: "Standing") -> "Standing":
         return Standing(
             self.valid + other.valid,

@@ -113,8 +113,9 @@ def reconcile(lake: Lake, chunk_clicks: int = CHUNK_CLICKS) -> Reconciliation:
     cannot be read.
     """
     snapshot = Snapshot.take(lake, tables=LEDGER_TABLES)
+    published = records(snapshot)
     with working(snapshot) as connection:
-        ledger = Ledger(connection, snapshot.source("verdicts"), records(snapshot))
+        ledger = Ledger(connection, snapshot.source("verdicts"), published)
         connection.register("records", _ranges(ledger))
         whole = [rule.look(ledger) for rule in LEDGER_RULES]
         rows, standing = _look_at_days(connection, snapshot, chunk_clicks)

@@ -69,7 +69,7 @@ class Account:
             return
         raise Inconsistent(
             f"campaign {self.campaign_id} of {self.advertiser_id} does not reconcile: of {gross:,} "
-            f"clicks, before and items make {moved} and after is {after}; "
+            f"clicks, before and corrections make {moved}; after is {after}; "
             "`replay verdicts reconcile` tells what differs"
         )
 
