@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from replay.coverage import log_bounds
+from replay.cursors import Lag, lags
 from replay.errors import OutsideLog
 from replay.lake import Lake
 from replay.production import Production
@@ -47,6 +48,7 @@ class Status:
     hours: tuple[HourStatus, ...]
     open_incidents: tuple[str, ...]
     unpublished_runs: tuple[str, ...]
+    sinks: tuple[Lag, ...]
 
     @property
     def ivr(self) -> Share:
@@ -88,6 +90,7 @@ def read_status(lake: Lake, now: int) -> Status:
                 f"SELECT DISTINCT run_id FROM {snapshot.source('verdicts')}"
             ).fetchall()
         }
+        sinks = lags(connection, snapshot, now)
     return Status(
         production.production(),
         production.history[-1].at if production.history else None,
@@ -97,6 +100,7 @@ def read_status(lake: Lake, now: int) -> Status:
         tuple(hours),
         tuple(text for (text,) in incidents),
         tuple(_unpublished(lake, published)),
+        sinks,
     )
 
 

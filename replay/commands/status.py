@@ -1,12 +1,14 @@
 """`replay status`: what stands in production now."""
 
 from collections.abc import Iterator
-from dataclasses import asdict
+from dataclasses import asdict, replace
+from typing import Any
 
 import click
 from rich.table import Table
 
 from replay.console import home_option, json_option, open_lake, print_json, screen
+from replay.cursors import Lag, in_words
 from replay.formats import bar, new_table, percent
 from replay.span import iso_local, now_micros, to_datetime
 from replay.status import HourStatus, Status, read_status
@@ -20,8 +22,8 @@ RUNS_SHOWN = 5
 def status(home: str | None, as_json: bool) -> None:
     """Show what stands in production now.
 
-    The version and since when, the last 24 hours of decisions, open incidents, and runs whose
-    changes are not published.
+    The version and since when, the last 24 hours of decisions, open incidents, runs whose changes
+    are not published, and how far each sink of verdicts is behind.
 
     \b
     Example:
@@ -29,12 +31,17 @@ def status(home: str | None, as_json: bool) -> None:
     """
     found = read_status(open_lake(home), now_micros())
     if as_json:
-        print_json({**asdict(found), "ivr": found.ivr.rate, "undecided": found.undecided.rate})
+        shares = {"ivr": found.ivr.rate, "undecided": found.undecided.rate}
+        print_json({**_plain(found), **shares, "sinks": [lag.to_json() for lag in found.sinks]})
         return
     for line in _lines(found):
         click.echo(line)
     if found.hours:
         screen().print(_hours(found.hours))
+
+
+def _plain(found: Status) -> dict[str, Any]:
+    return asdict(replace(found, sinks=()))
 
 
 def _lines(found: Status) -> Iterator[str]:
@@ -52,6 +59,18 @@ def _lines(found: Status) -> Iterator[str]:
     yield from _list("not published", found.unpublished_runs[-RUNS_SHOWN:])
     if (more := len(found.unpublished_runs) - RUNS_SHOWN) > 0:
         yield f"                and {more:,} older"
+    yield from _list("sink", tuple(map(_behind, found.sinks)))
+
+
+def _behind(lag: Lag) -> str:
+    """Say in a line how far a sink is behind, and what is wrong with it."""
+    if lag.verdicts is None or lag.micros is None:
+        return f"{lag.sink} ({lag.kind}): {lag.problem}"
+    behind = f"{lag.verdicts:,} verdicts behind, for {in_words(lag.micros)}"
+    said = [behind if lag.verdicts else "has every verdict"]
+    said += [f"{lag.refused:,} in dead letters"] if lag.refused else []
+    said += [f"failing: {lag.problem}"] if lag.problem else []
+    return f"{lag.sink} ({lag.kind}): {'; '.join(said)}"
 
 
 def _list(name: str, lines: tuple[str, ...]) -> Iterator[str]:

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from replay.cli import main
+from replay.cursors import Cursor, write_cursor
 from replay.lake import Lake
 from replay.span import Span
 from replay.status import HourStatus, read_status
@@ -97,6 +98,39 @@ def test_runs_with_changes_and_no_verdict_are_not_published(tmp_path: Path) -> N
     (line,) = read_status(lake, START).unpublished_runs
     assert line.startswith(f"{waiting}: b on 2026-03-01T12:00:00Z to ")
     assert line.endswith(", 1 changes")
+
+
+def test_sinks_and_how_far_they_are_behind(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    lake = make_lake(
+        tmp_path, verdicts=[verdict(row, "invalid", n) for n, row in enumerate(burst(5), 1)]
+    )
+    with (lake.home / "replay.toml").open("a") as file:
+        file.write('[sinks.new]\nkind = "ndjson"\n[sinks.odd]\n[sinks.half]\nkind = "x"\n')
+    lake = Lake.open(lake.home)
+    write_cursor(lake, Cursor(sink="half", kind="x", ledger_seq=2).failed("it is away", START))
+    (lake.home / "sinks" / "odd.json").write_text("{")
+    new, odd, half = read_status(lake, START + 60_000_000).sinks
+    assert (new.ledger_seq, new.verdicts, new.micros, new.problem) == (0, 5, 60_000_000, None)
+    assert (odd.verdicts, odd.micros, odd.kind) == (None, None, "None")
+    assert (half.ledger_seq, half.verdicts, half.micros) == (2, 3, 58_000_000)
+    with pytest.raises(SystemExit) as stop:
+        main(["status", "--home", str(lake.home)])
+    assert stop.value.code == 0
+    text = capsys.readouterr().out
+    assert "sink            new (ndjson): 5 verdicts behind, for " in text
+    assert f"{lake.home / 'sinks' / 'odd.json'} is damaged" in text
+    assert "half (x): 3 verdicts behind, for " in text
+    assert "; failing: it is away" in text
+    with pytest.raises(SystemExit):
+        main(["status", "--home", str(lake.home), "--json"])
+    document = json.loads(capsys.readouterr().out)
+    assert [(sink["sink"], sink["verdicts"]) for sink in document["sinks"]] == [
+        ("new", 5),
+        ("odd", None),
+        ("half", 3),
+    ]
 
 
 def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
