@@ -122,11 +122,19 @@ def read_ledger(
                     yield rows
 
 
-def publications(lake: Lake) -> list[Publication]:
-    """Return what was published and reverted, oldest first; imported verdicts have no record."""
+def publications(lake: Lake, upto: int | None = None) -> list[Publication]:
+    """Return what was published and reverted, oldest first; imported verdicts have no record.
+
+    `upto` is the last version of the table that is looked at; None looks at all.
+    Raises Inconsistent where a record cannot be read.
+    """
     delta = lake.delta("verdicts")
     entries = [] if delta is None else delta.history()
-    return [_record(entry) for entry in reversed(entries) if RECORD in entry]
+    return [
+        _record(entry)
+        for entry in reversed(entries)
+        if RECORD in entry and (upto is None or int(entry["version"]) <= upto)
+    ]
 
 
 def _record(entry: Mapping[str, Any]) -> Publication:

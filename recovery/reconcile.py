@@ -11,7 +11,6 @@ from typing import Any
 
 import duckdb
 import pyarrow as pa
-from pydantic import ValidationError
 
 from recovery.balances import (
     CHUNK_CLICKS,
@@ -26,14 +25,13 @@ from recovery.balances import (
     days,
     working,
 )
-from recovery.ledger import RECORD, Publication
+from recovery.ledger import publications
 from recovery.ledger_rules import LEDGER_RULES, Ledger
 from recovery.rules import CAMPAIGN_RULES, ROW_RULES, Check, lay_out
 from replay.lake import Lake
 from replay.snapshot import Snapshot
 from replay.summary import Tally
 from replay.tables import CLICKS, DECISIONS, VERDICTS
-from scorer.errors import Inconsistent
 
 LEDGER_TABLES = (CLICKS, DECISIONS, VERDICTS)  # clicks are pinned first
 NO_END = 2**63 - 1
@@ -113,7 +111,8 @@ def reconcile(lake: Lake, chunk_clicks: int = CHUNK_CLICKS) -> Reconciliation:
     cannot be read.
     """
     snapshot = Snapshot.take(lake, tables=LEDGER_TABLES)
-    published = records(snapshot)
+    pinned = snapshot.pinned["verdicts"].version
+    published = publications(lake, upto=pinned)
     with working(snapshot) as connection:
         ledger = Ledger(connection, snapshot.source("verdicts"), published)
         connection.register("records", _ranges(ledger))
@@ -130,24 +129,6 @@ def reconcile(lake: Lake, chunk_clicks: int = CHUNK_CLICKS) -> Reconciliation:
         len(days(snapshot, "verdicts")),
         snapshot.versions,
     )
-
-
-def records(snapshot: Snapshot) -> tuple[Publication, ...]:
-    """Return the publications' records that the pinned ledger carries, oldest first."""
-    delta = snapshot.lake.delta("verdicts")
-    pinned = snapshot.pinned["verdicts"].version
-    entries = [] if delta is None else [e for e in delta.history() if int(e["version"]) <= pinned]
-    return tuple(_record(entry) for entry in reversed(entries) if RECORD in entry)
-
-
-def _record(entry: Mapping[str, Any]) -> Publication:
-    try:
-        return Publication.model_validate_json(entry[RECORD])
-    except ValidationError as exc:
-        raise Inconsistent(
-            f"the record in version {entry['version']} of the table verdicts cannot be read: "
-            f"{str(exc).splitlines()[0]}; was it written by another version of this toolkit?"
-        ) from exc
 
 
 def _ranges(ledger: Ledger) -> pa.Table:

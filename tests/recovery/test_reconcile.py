@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from recovery.balances import Balance, Standing
 from recovery.ledger_rules import LEDGER_RULES
 from recovery.publishing import publish, revert
-from recovery.reconcile import LEDGER_TABLES, Reconciliation, reconcile, records
+from recovery.ledger import publications
+from recovery.reconcile import LEDGER_TABLES, Reconciliation, reconcile
 from recovery.rules import CAMPAIGN_RULES, ROW_RULES
 from replay.snapshot import Snapshot
 from replay.summary import Tally
@@ -146,7 +147,8 @@ def test_what_lands_after_the_snapshot_is_not_looked_at(tmp_path: Path) -> None:
     lake = later.write(tmp_path)
     snapshot = Snapshot.take(lake, tables=LEDGER_TABLES)
     land(lake, book.commits[1], 1)
-    assert [record.run_id for record in records(snapshot)] == ["r1"]
+    records = publications(snapshot.lake, upto=snapshot.pinned["verdicts"].version)
+    assert [record.run_id for record in records] == ["r1"]
     assert failed(reconcile(lake)) == set()
 
 
