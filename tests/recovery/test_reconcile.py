@@ -8,9 +8,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from recovery.balances import Balance, Standing
+from recovery.ledger import publications
 from recovery.ledger_rules import LEDGER_RULES
 from recovery.publishing import publish, revert
-from recovery.ledger import publications
 from recovery.reconcile import LEDGER_TABLES, Reconciliation, reconcile
 from recovery.rules import CAMPAIGN_RULES, ROW_RULES
 from replay.snapshot import Snapshot
