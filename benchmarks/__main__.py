@@ -17,6 +17,7 @@ from benchmarks.machine import read_machine
 from benchmarks.polars_rolling import PolarsRolling
 from benchmarks.report import Results, Timing, markdown
 from benchmarks.source import THREADS, Engine, Ours, Source
+from benchmarks.verdicts import verdicts
 from scorer.spec import Spec
 
 NAMES = (
@@ -125,7 +126,7 @@ def measure_peaks(home: Path, forms: Mapping[str, int]) -> dict[str, Peak]:
     return {name: measure_peak(home, name, forms[name]) for name in wanted}
 
 
-@click.command()
+@click.group(invoke_without_command=True)
 @click.option("--clicks", default=5_000_000, show_default=True, help="Clicks to generate.")
 @click.option("--days", default=2.0, show_default=True, help="Days that they span.")
 @click.option("--rounds", default=5, show_default=True, help="Rounds; each runs every engine.")
@@ -139,7 +140,9 @@ def measure_peaks(home: Path, forms: Mapping[str, int]) -> dict[str, Peak]:
     show_default=True,
     help="Where generated lakes are kept.",
 )
+@click.pass_context
 def main(
+    context: click.Context,
     clicks: int,
     days: float,
     rounds: int,
@@ -154,6 +157,8 @@ def main(
 
     Example: python -m benchmarks --clicks 200000 --days 0.08 --rounds 3
     """
+    if context.invoked_subcommand:
+        return
     names = choose(listed)
     machine = read_machine()
     starts = measure_starts(open_source(folder, SMALL, days).snapshot.lake.home)
@@ -174,6 +179,9 @@ def main(
     if json_file:
         json_file.write_text(json.dumps(asdict(results), indent=2) + "\n")
     click.echo(markdown(results), nl=False)
+
+
+main.add_command(verdicts)
 
 
 if __name__ == "__main__":

@@ -7,7 +7,6 @@ no engine but that one's.
 
 import json
 import os
-import re
 import statistics
 import subprocess
 import sys
@@ -17,6 +16,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from benchmarks.duckdb_windows import duckdb_engines
+from benchmarks.machine import peak_bytes
 from benchmarks.source import Engine, Ours, Source
 from replay.span import iso
 
@@ -76,18 +76,6 @@ def _time(command: list[str], environment: dict[str, str]) -> float:
     return time.perf_counter() - started
 
 
-def _peak_bytes() -> int:
-    """Return this process's peak resident memory.
-
-    Not from getrusage: there, a child starts with the peak of the process that started it.
-    """
-    status = Path("/proc/self/status").read_text()
-    match = re.search(r"^VmHWM:\s+(\d+) kB$", status, re.MULTILINE)
-    if not match:
-        raise OSError("/proc/self/status has no VmHWM")
-    return int(match[1]) * 1024
-
-
 def _run(home: Path, name: str, form: int) -> Peak:
     source = Source.open(home)
     engine: Engine = Ours(source, source.spec)
@@ -99,7 +87,7 @@ def _run(home: Path, name: str, form: int) -> Peak:
         for piece in engine.pieces():
             del piece
         seconds.append(time.perf_counter() - started)
-        peak = peak or _peak_bytes()
+        peak = peak or peak_bytes()
     return Peak(source.clicks, seconds, peak)
 
 

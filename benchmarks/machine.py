@@ -38,6 +38,17 @@ def read_machine() -> Machine:
     )
 
 
+def peak_bytes() -> int:
+    """Return this process's peak resident memory.
+
+    Not from getrusage: there, a child starts with the peak of the process that started it.
+    """
+    peak = _find("/proc/self/status", r"^VmHWM:\s+(\d+) kB$")
+    if peak is None:
+        raise OSError("/proc/self/status has no VmHWM")
+    return int(peak) * 1024
+
+
 def _find(file: str, pattern: str) -> str | None:
     path = Path(file)
     match = re.search(pattern, path.read_text(), re.MULTILINE) if path.exists() else None
