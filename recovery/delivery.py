@@ -14,10 +14,9 @@ from threading import Event, Lock, Thread
 from typing import ParamSpec, TypeVar
 
 import duckdb
-import pyarrow as pa
 
 from recovery.delivered import Delivery, Served
-from recovery.documents import documents, same_verdict
+from recovery.documents import documents, gathered, same_verdict
 from recovery.ledger import head, read_ledger
 from recovery.sinks import open_sinks
 from recovery.sinks.sink import (
@@ -61,20 +60,22 @@ def deliver(
 
     Waits until every sink was served, or failed: that is in the report, not raised. `advance` hears
     how many verdicts more were sent; `clock` gives µs. Raises BadSink where a sink cannot be used
-    as it is configured, before anything is sent. On Ctrl-C the sinks stop after, or within, the
-    batch that they are at, and every cursor is right.
+    as it is configured, before anything is sent. On Ctrl-C the sinks stop after the batch that
+    they are at, or within it where that takes long, and every cursor is right.
     """
     sinks = open_sinks(lake, names)
-    snapshot = Snapshot.take(lake, tables=(VERDICTS,))
     stop = Event()
     counted = _one_at_a_time(advance)
-    works = [_Service(lake, snapshot, sink, stop, counted, clock) for sink in sinks]
+    works = [_Service(lake, sink, stop, counted, clock) for sink in sinks]
     futures = [_start(work.serve, dead_letters) for work in works]
     try:
         wait(futures)
     finally:
         stop.set()
-        wait(futures, STOP_SECONDS)
+        if wait(futures, STOP_SECONDS).not_done:
+            for sink in sinks:
+                sink.interrupt()
+            wait(futures, STOP_SECONDS)
     return Delivery(tuple(future.result() for future in futures))
 
 
@@ -129,17 +130,16 @@ class _Service:
     def __init__(
         self,
         lake: Lake,
-        snapshot: Snapshot,
         sink: Sink,
         stop: Event,
         advance: Counted,
         clock: Callable[[], int],
     ) -> None:
-        self._lake, self._snapshot, self._sink = lake, snapshot, sink
+        self._lake, self._sink = lake, sink
         self._stop, self._advance, self._clock = stop, advance, clock
         self._kind = str(lake.config.sinks[sink.name]["kind"])
         self._cursor = Cursor(sink=sink.name, kind=self._kind)
-        self._head = head(snapshot)
+        self._head = 0
         self._first: int | None = None
         self._sent = self._left_behind = 0
 
@@ -147,8 +147,12 @@ class _Service:
         """Deliver to the end, or until the sink fails."""
         started, error = time.monotonic(), None
         try:
-            with self._alone(), closing(self._sink), reading(self._snapshot):
-                error = self._serve(dead_letters)
+            with self._alone(), closing(self._sink):
+                # Not before: whoever had the lock may have sent what was published meanwhile.
+                self._snapshot = Snapshot.take(self._lake, tables=(VERDICTS,))
+                self._head = head(self._snapshot)
+                with reading(self._snapshot):
+                    error = self._serve(dead_letters)
         except ReplayError as exc:  # its cursor can't be read, written or locked
             error = str(exc)
         return Served(
@@ -206,7 +210,7 @@ class _Service:
         """
         for batch in self._batches(connection, self._cursor.ledger_seq, self._head):
             try:
-                self._sink.send(batch, self._pause)
+                self._send(batch)
             except SinkRefused as exc:
                 if not may_leave or self._cursor.after_dead_letter:
                     raise
@@ -214,15 +218,13 @@ class _Service:
                 self._left_behind += len(batch)
             else:
                 self._move(self._cursor.delivered(batch.last, self._clock()))
-                self._count(batch)
 
     def _resend(self, connection: duckdb.DuckDBPyConnection) -> None:
         """Send the dead letters again; the sink may refuse each anew."""
         for letter in self._cursor.dead_letters:
             try:
                 for batch in self._batches(connection, letter.first - 1, letter.last):
-                    self._sink.send(batch, self._pause)
-                    self._count(batch)
+                    self._send(batch)
             except SinkRefused as exc:
                 again = self._letter(letter.first, letter.last, exc, letter.attempts)
                 self._move(self._cursor.without(letter).beyond(again))
@@ -242,12 +244,17 @@ class _Service:
     def _batches(
         self, connection: duckdb.DuckDBPyConnection, after: int, upto: int
     ) -> Iterator[Batch]:
-        for rows in _gathered(read_ledger(self._snapshot, after, upto), self._sink.rows):
+        for rows in gathered(read_ledger(self._snapshot, after, upto), self._sink.rows):
             for batch in Batch(rows, documents(connection, rows)).cut(self._sink.rows):
                 self._pause(0)
                 yield batch
 
-    def _count(self, batch: Batch) -> None:
+    def _send(self, batch: Batch) -> None:
+        try:
+            self._sink.send(batch, self._pause)
+        except SinkError:
+            self._pause(0)  # one that was interrupted has refused nothing
+            raise
         self._first = batch.first if self._first is None else self._first
         self._sent += len(batch)
         self._advance(len(batch))
@@ -277,22 +284,3 @@ class _Service:
                 except BlockingIOError:
                     self._pause(LOCK_SECONDS)
             yield
-
-
-def _gathered(batches: Iterator[pa.RecordBatch], rows: int) -> Iterator[pa.RecordBatch]:
-    """Join and cut batches to multiples of `rows`, but for the last: small commits make small ones.
-
-    >>> small = [pa.record_batch({"n": [k]}) for k in range(5)]
-    >>> [batch.column("n").to_pylist() for batch in _gathered(iter(small), 2)]
-    [[0, 1], [2, 3], [4]]
-    """
-    waiting: list[pa.RecordBatch] = []
-    for batch in batches:
-        waiting.append(batch)
-        count = sum(one.num_rows for one in waiting)
-        if count >= rows:
-            whole = pa.concat_batches(waiting)
-            yield whole.slice(0, count - count % rows)
-            waiting = [whole.slice(count - count % rows)]
-    if any(batch.num_rows for batch in waiting):
-        yield pa.concat_batches(waiting)

@@ -59,3 +59,22 @@ def _parsed(snapshot: Snapshot, ledger_seq: int) -> Iterator[dict[str, object]]:
         for rows in read_ledger(snapshot, ledger_seq - 1, ledger_seq):
             for document in documents(connection, rows).to_pylist():
                 yield json.loads(document)
+
+
+def gathered(batches: Iterator[pa.RecordBatch], rows: int) -> Iterator[pa.RecordBatch]:
+    """Join and cut batches to multiples of `rows`, but for the last: small commits make small ones.
+
+    >>> small = [pa.record_batch({"n": [k]}) for k in range(5)]
+    >>> [batch.column("n").to_pylist() for batch in gathered(iter(small), 2)]
+    [[0, 1], [2, 3], [4]]
+    """
+    waiting: list[pa.RecordBatch] = []
+    for batch in batches:
+        waiting.append(batch)
+        count = sum(one.num_rows for one in waiting)
+        if count >= rows:
+            whole = pa.concat_batches(waiting)
+            yield whole.slice(0, count - count % rows)
+            waiting = [whole.slice(count - count % rows)]
+    if any(batch.num_rows for batch in waiting):
+        yield pa.concat_batches(waiting)

@@ -49,5 +49,8 @@ class Memory:
         """Keep the batch."""
         self.taken += zip(batch.column("ledger_seq"), batch.texts(), strict=True)
 
+    def interrupt(self) -> None:
+        """It never waits."""
+
     def close(self) -> None:
         """Keep what was taken."""

@@ -63,6 +63,7 @@ class Ndjson:
                 start = _line_end(file.fileno(), self._end - 1) if self._end else 0
                 line = os.pread(file.fileno(), self._end - start, start)
                 torn = os.pread(file.fileno(), len(BEGINNING), self._end)
+                os.fsync(file.fileno())  # who wrote it may have died before
         except FileNotFoundError:
             return Held(0)
         except OSError as exc:
@@ -106,6 +107,9 @@ class Ndjson:
                 "it had. Make room and run `replay verdicts deliver`"
             ) from exc
         self._end += len(data)
+
+    def interrupt(self) -> None:
+        """It never waits."""
 
     def close(self) -> None:
         """Nothing is held open."""

@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 import fakeredis
 import redis
 from pydantic import BaseModel, ConfigDict, Field
-from redis.backoff import ExponentialBackoff
+from redis.backoff import ExponentialBackoff, NoBackoff
 from redis.retry import Retry
 
 from recovery.sinks.sink import (
@@ -127,6 +127,12 @@ class RedisStream:
                 self._see(batch)
         except redis.RedisError as exc:
             raise self._error(exc) from exc
+
+    def interrupt(self) -> None:
+        """Cut the connection."""
+        if (client := self._connected) is not None:
+            client.set_retry(Retry(NoBackoff(), 0))
+            client.connection_pool.disconnect()
 
     def close(self) -> None:
         """Let go of the connection."""

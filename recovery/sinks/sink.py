@@ -125,6 +125,13 @@ class Sink(Protocol):
         """
         ...
 
+    def interrupt(self) -> None:
+        """Make a send that waits in another thread fail soon; a sink that never waits does nothing.
+
+        The one method that another thread may call.
+        """
+        ...
+
     def close(self) -> None:
         """Let go of connections and files."""
         ...

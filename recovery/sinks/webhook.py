@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from hashlib import sha256
 from http import HTTPStatus
 from pathlib import Path
-from typing import ClassVar
+from socket import SHUT_RDWR, socket
+from typing import Any, ClassVar
 
 import httpx
 from pydantic import BaseModel
@@ -59,6 +60,7 @@ class Webhook:
         self._secret = read_secret(options, home)
         self._clock, self._draw = clock, draw
         self._connected: httpx.Client | None = None
+        self._socket: socket | None = None
 
     @property
     def where(self) -> str:
@@ -91,6 +93,12 @@ class Webhook:
             pause(self._wait(attempt, failed))
             attempt += 1
 
+    def interrupt(self) -> None:
+        """Cut the connection, so that the wait for an answer ends."""
+        if (connection := self._socket) is not None:
+            with suppress(OSError):  # it was closed already
+                socket.shutdown(connection, SHUT_RDWR)  # of an SSL socket too, without its farewell
+
     def close(self) -> None:
         """Let go of the connection."""
         if self._connected is not None:
@@ -105,7 +113,9 @@ class Webhook:
             SIGNATURE: sign(self._secret, now, body),
         }
         try:
-            with self._client().stream("POST", self._url, content=body, headers=headers) as answer:
+            with self._client().stream(
+                "POST", self._url, content=body, headers=headers, extensions={"trace": self._trace}
+            ) as answer:
                 failed = self._judge(answer)
                 with suppress(httpx.TransportError):  # the answer was given before its text
                     _drain(answer)
@@ -114,6 +124,11 @@ class Webhook:
             return _Failed(f"does not answer: {_said(exc)}", reached=False)
         except httpx.TransportError as exc:
             return _Failed(f"gave no answer: {_said(exc)}")
+
+    def _trace(self, event: str, info: dict[str, Any]) -> None:
+        """Hear of a new connection."""
+        if event in ("connection.connect_tcp.complete", "connection.start_tls.complete"):
+            self._socket = info["return_value"].get_extra_info("socket")
 
     def _judge(self, answer: httpx.Response) -> _Failed | None:
         status = answer.status_code
