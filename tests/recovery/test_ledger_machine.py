@@ -9,7 +9,7 @@ from pathlib import Path
 from tempfile import mkdtemp
 
 import pytest
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
     Bundle,
@@ -25,6 +25,7 @@ from hypothesis.stateful import (
 from recovery.ledger import Publication, publications
 from recovery.proposal import Proposal
 from recovery.publishing import propose, propose_revert, publish, revert
+from recovery.reconcile import reconcile
 from replay.lake import Lake
 from replay.span import Span, to_micros
 from scorer.errors import BadInput
@@ -116,6 +117,7 @@ class LedgerMachine(RuleBasedStateMachine):
             else:
                 assert row["reason"].startswith(f"revert of {row['run_id'][len('revert-') :]}")
         assert publications(self.lake) == self.records
+        assert reconcile(self.lake).reconciles
 
     def _do(self, command: Callable[[], Publication], outcome: Outcome) -> None:
         """Do it; where the oracle adds nothing, that is said and nothing is recorded."""
@@ -149,8 +151,11 @@ class SoakMachine(LedgerMachine):
     bases = 40
 
 
+UNSHRUNK = (Phase.explicit, Phase.reuse, Phase.generate)  # a shrunk dozen steps are no shorter
 QUIET = [HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.filter_too_much]
 TestLedger = LedgerMachine.TestCase
-TestLedger.settings = settings(max_examples=15, stateful_step_count=12, suppress_health_check=QUIET)
+TestLedger.settings = settings(
+    max_examples=15, stateful_step_count=12, suppress_health_check=QUIET, phases=UNSHRUNK
+)
 TestSoak = pytest.mark.soak(SoakMachine.TestCase)
 TestSoak.settings = settings(max_examples=500, stateful_step_count=25, suppress_health_check=QUIET)
