@@ -105,11 +105,11 @@ def read_status(lake: Lake, now: int) -> Status:
 
 
 def _unpublished(lake: Lake, published: set[str]) -> list[str]:
-    """Return the runs that found changes and have no verdict."""
+    """Return the runs that found changes and have no verdict, but for samples, which get none."""
     found = []
     for run_id in run_ids(lake):
         manifest = read_manifest(run_folder(lake, run_id))
-        if run_id not in published and manifest.counts["changed"]:
+        if run_id not in published and manifest.counts["changed"] and not manifest.sample:
             found.append(
                 f"{run_id}: {manifest.model_version} on {iso(manifest.span.start)} to "
                 f"{iso(manifest.span.end)}, {manifest.counts['changed']:,} changes"
