@@ -1,10 +1,12 @@
 """A lake that is led through publish, deliver and revert, and what each must come to."""
 
+import json
 import os
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.json as pj
@@ -18,6 +20,7 @@ from tests.lakes import Row, make_lake
 from tests.oracles.ledger import Ledger, Verdict
 from tests.recovery.kills import Command
 from tests.recovery.ledgers import versions
+from tests.recovery.servers import Receiver, RedisServer
 from tests.versions import HOUR, START, burst, run
 
 SINK = "verdicts.ndjson"
@@ -43,15 +46,58 @@ class Stage:
 
 
 @dataclass(frozen=True)
+class Servers:
+    """Where verdicts go besides the file: one lake's at a time."""
+
+    redis: RedisServer
+    receiver: Receiver
+
+    def settings(self, home: Path) -> str:
+        """Return their tables of replay.toml; writes the secret that one of them takes."""
+        (home / "secret").write_text("0123456789abcdef" * 2)
+        return (
+            f'[sinks.stream]\nkind = "redis"\nurl = "{self.redis.url}"\n'
+            f'[sinks.hook]\nkind = "webhook"\nurl = "{self.receiver.url}"\n'
+            'secret_file = "secret"\nbatch = 5\n'
+        )
+
+    def forget(self) -> None:
+        """Begin with another lake."""
+        self.receiver.taken.clear()
+        with self.redis.client() as client:
+            client.flushall()
+
+    def check_part(self, known: Sequence[bytes]) -> set[str]:
+        """Both have verdicts of the ledger alone, always in the same bytes; return those of each.
+
+        The stream has each once, as its entries are numbered.
+        """
+        documents = {json.loads(text)["verdict_id"]: text for text in known}
+        with self.redis.client() as client:
+            entries: Any = client.xrange("verdicts")
+        streamed = [fields[b"verdict_id"].decode() for _, fields in entries]
+        assert [fields[b"verdict"] for _, fields in entries] == [documents[i] for i in streamed]
+        assert len(streamed) == len(set(streamed))
+        taken = list(self.receiver.taken)
+        assert [event["data"] for event in taken] == [
+            json.loads(documents[event["id"]]) for event in taken
+        ]
+        return set(streamed) & {event["id"] for event in taken}
+
+
+@dataclass(frozen=True)
 class Case:
     """A lake before any verdict, its stages, and the ledger's states by the oracle."""
 
     home: Path
     stages: tuple[Stage, ...]
     states: tuple[pa.Table, ...]
+    servers: Servers | None = None
 
     def copy(self, home: Path) -> Path:
         """Copy the lake; data files are linked, as they are never written again."""
+        if self.servers:
+            self.servers.forget()
         return Path(shutil.copytree(self.home, home, symlinks=True, copy_function=link))
 
     def state(self, home: Path) -> int:
@@ -78,6 +124,9 @@ class Case:
             explicit_schema=pa.schema(zip(rows.column_names, rows.schema.types, strict=True))
         )
         assert pj.read_json(home / SINK, parse_options=options).equals(rows)
+        if self.servers:
+            lines = (home / SINK).read_bytes().splitlines()
+            assert self.servers.check_part(lines) == set(rows["verdict_id"].to_pylist())
         assert reconcile(Lake.open(home)).reconciles
 
 
@@ -95,12 +144,19 @@ def ledger(home: Path) -> pa.Table:
     return pa.table(found.columns, names=found.column_names).combine_chunks()
 
 
-def make_case(home: Path, clicks: Sequence[Row], production: dict[str, str], model: str) -> Case:
+def make_case(
+    home: Path,
+    clicks: Sequence[Row],
+    production: Mapping[str, str],
+    model: str,
+    servers: Servers | None = None,
+) -> Case:
     """Add a run and a sink to a lake, and say what its stages must come to."""
     lake = Lake.open(home)
     done = run(lake, model)
     with (home / "replay.toml").open("a") as file:
         file.write(f'[sinks.file]\nkind = "ndjson"\npath = "{SINK}"\n')
+        file.write(servers.settings(home) if servers else "")
     oracle, run_id = Ledger(clicks, production), done.manifest.run_id
     states = [state(oracle)]
     assert oracle.publish(run_id, done.rows("decisions"), 0, rebill=True).added
@@ -114,7 +170,7 @@ def make_case(home: Path, clicks: Sequence[Row], production: dict[str, str], mod
         Stage("deliver", Command(("verdicts", "deliver")), 1, 1),
         Stage("revert", revert, 1, 2),
     )
-    return Case(home, stages, tuple(states))
+    return Case(home, stages, tuple(states), servers)
 
 
 def state(oracle: Ledger) -> pa.Table:

@@ -86,10 +86,8 @@ class Steps:
         inner: Callable[..., Any] = getattr(owner, last)
 
         def outer(*args: object, **kwargs: object) -> object:
-            self.step(f"before {name}")
-            result = inner(*args, **kwargs)
-            self.step(f"after {name}")
-            return result
+            self.step(name)
+            return inner(*args, **kwargs)
 
         setattr(owner, last, outer)
 

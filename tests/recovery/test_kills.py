@@ -12,7 +12,7 @@ import os
 import shutil
 import time
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -21,20 +21,31 @@ from tempfile import TemporaryDirectory
 
 import pytest
 
-from tests.recovery.cases import SINK, Case, Stage, large, ledger, make_case, without_delivery
+from tests.recovery.cases import (
+    SINK,
+    Case,
+    Servers,
+    Stage,
+    large,
+    ledger,
+    make_case,
+    without_delivery,
+)
 from tests.recovery.kills import Command
 from tests.recovery.ledgers import base
+from tests.recovery.servers import Receiver, redis_server
 
 SIDES = ("before", "after")
 
 
 @pytest.fixture(scope="module")
-def case(tmp_path_factory: pytest.TempPathFactory) -> Case:
-    """A dozen clicks that collide."""
+def case(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Case]:
+    """A dozen clicks that collide, and real servers to deliver to."""
     origin = base(0)
     home = tmp_path_factory.mktemp("case") / "lake"
     origin.copy(home)
-    return make_case(home, origin.clicks, dict(origin.production), "two")
+    with redis_server() as stream, Receiver() as hook:
+        yield make_case(home, origin.clicks, origin.production, "two", Servers(stream, hook))
 
 
 @pytest.mark.parametrize("number", [0, 1, 2], ids=["publish", "deliver", "revert"])

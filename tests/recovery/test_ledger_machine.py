@@ -44,7 +44,8 @@ from tests.recovery.ledgers import (
 )
 from tests.versions import HOUR, START
 
-CLOCK = (-40 * 24 * HOUR, -HOUR, -1, 0, 1, HOUR, 100 * 24 * HOUR)
+CLOCK = st.sampled_from([-40 * 24 * HOUR, -HOUR, -1, 0, 1, HOUR, 100 * 24 * HOUR])
+PAIR = st.tuples(st.sampled_from(MODELS), st.sampled_from(SPANS))
 REBILL = st.sampled_from([False, True, True])
 
 
@@ -55,8 +56,11 @@ class LedgerMachine(RuleBasedStateMachine):
     names: Bundle[str] = Bundle("names")  # what verdicts carry as run_id
     bases = 3
 
-    @initialize(number=st.integers(0, 10**6))
-    def begin(self, number: int) -> None:
+    @initialize(
+        target=runs, number=st.integers(0, 10**6), made=st.lists(PAIR, min_size=2, max_size=3)
+    )
+    def begin(self, number: int, made: list[tuple[str, Span]]) -> MultipleResults[Said]:
+        """Begin with some runs, so that the later ones were made before the first is published."""
         self.base: Base = base(number % self.bases)
         self.folder = Path(mkdtemp(prefix="machine"))
         self.lake: Lake = self.base.copy(self.folder / "lake")
@@ -64,22 +68,23 @@ class LedgerMachine(RuleBasedStateMachine):
         self.said: dict[str, Said] = {}
         self.records: list[Publication] = []
         self.now = START + 100 * HOUR
+        return multiple(*(self.replay(model, span) for model, span in made))
 
     def teardown(self) -> None:
         shutil.rmtree(self.folder, ignore_errors=True)
 
-    @rule(target=runs, model=st.sampled_from(MODELS), span=st.sampled_from(SPANS))
     def replay(self, model: str, span: Span) -> Said:
         said = replayed(self.lake, self.base, self.oracle, model, span)
         self.said[said.run_id] = said
         return said
 
-    @rule(step=st.sampled_from(CLOCK))
-    def clock_steps(self, step: int) -> None:
-        self.now += step
+    @rule(target=runs, pair=PAIR)
+    def run(self, pair: tuple[str, Span]) -> Said:
+        return self.replay(*pair)
 
-    @rule(target=names, said=runs, rebill=REBILL)
-    def publish(self, said: Said, rebill: bool) -> str | MultipleResults[str]:
+    @rule(target=names, said=runs, rebill=REBILL, step=CLOCK)
+    def publish(self, said: Said, rebill: bool, step: int) -> str | MultipleResults[str]:
+        self.now += step
         outcome = self.oracle.publish(said.run_id, said.decisions, self.now, rebill=rebill)
         terms = all_terms(rebill=rebill)
         if outcome.again:
@@ -92,8 +97,9 @@ class LedgerMachine(RuleBasedStateMachine):
         self._do(lambda: publish(self.lake, said.run_id, terms, self.now), outcome)
         return said.run_id if outcome.added else multiple()
 
-    @rule(target=names, name=names, rebill=REBILL)
-    def revert(self, name: str, rebill: bool) -> str | MultipleResults[str]:
+    @rule(target=names, name=names, rebill=REBILL, step=CLOCK)
+    def revert(self, name: str, rebill: bool, step: int) -> str | MultipleResults[str]:
+        self.now += step
         outcome = self.oracle.revert(name, self.now, rebill=rebill)
         terms = all_terms(rebill=rebill)
         proposal = propose_revert(self.lake, name, terms, self.now).proposal
@@ -155,7 +161,7 @@ UNSHRUNK = (Phase.explicit, Phase.reuse, Phase.generate)  # a shrunk dozen steps
 QUIET = [HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.filter_too_much]
 TestLedger = LedgerMachine.TestCase
 TestLedger.settings = settings(
-    max_examples=15, stateful_step_count=12, suppress_health_check=QUIET, phases=UNSHRUNK
+    max_examples=10, stateful_step_count=10, suppress_health_check=QUIET, phases=UNSHRUNK
 )
 TestSoak = pytest.mark.soak(SoakMachine.TestCase)
 TestSoak.settings = settings(max_examples=500, stateful_step_count=25, suppress_health_check=QUIET)
