@@ -71,6 +71,18 @@ def test_a_kill_before_each_step(case: Case, number: int, tmp_path: Path) -> Non
     assert [reached[0], reached[-1]] == [stage.before, stage.after]
 
 
+def test_a_file_that_a_kill_cut_anywhere(case: Case, tmp_path: Path) -> None:
+    """A small write is whole or not there at all, so that the cut is made here."""
+    home = case.copy(tmp_path / "lake")
+    for stage in case.stages[:2]:
+        assert stage.command.finish(home) == 0
+    size = (home / SINK).stat().st_size
+    for place in (0, 1, size // 3, size // 2, size - 2, size - 1):
+        os.truncate(home / SINK, place)
+        assert case.stages[1].command.finish(home) == 0
+        case.check_whole(home)
+
+
 @dataclass
 class Toll:
     """What a number of kills hit: "publish before" its commit, "deliver part" of the sink, …"""
