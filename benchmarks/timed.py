@@ -1,7 +1,8 @@
-"""A command's seconds and peak memory: `python -m benchmarks.timed COMMAND…` prints them as JSON.
+"""What a command takes: `python -m benchmarks.timed COMMAND…` prints it as JSON.
 
-A process in between, since a child's peak (getrusage) starts with that of whoever started it: this
-one imports little and stays small. The command's output goes to stderr.
+Seconds by the clock and by the processor, and the peak memory. A process in between, since a
+child's peak (getrusage) starts with that of whoever started it: this one imports little and stays
+small. The command's output goes to stderr.
 """
 
 import json
@@ -19,6 +20,7 @@ class Timed:
 
     code: int
     seconds: float
+    processor_seconds: float
     peak_bytes: int
 
 
@@ -29,7 +31,9 @@ def timed(command: Sequence[str], environment: Mapping[str, str] | None = None) 
     """
     line = [sys.executable, "-m", "benchmarks.timed", *command]
     done = subprocess.run(line, check=False, capture_output=True, text=True, env=environment)
-    found = Timed(**json.loads(done.stdout)) if done.stdout else Timed(done.returncode or 2, 0, 0)
+    found = (
+        Timed(**json.loads(done.stdout)) if done.stdout else Timed(done.returncode or 2, 0, 0, 0)
+    )
     if found.code not in (0, 1) or "Traceback" in done.stderr:
         raise subprocess.CalledProcessError(found.code, command, stderr=done.stderr)
     return found
@@ -39,8 +43,9 @@ def _main(command: Sequence[str]) -> None:
     started = time.perf_counter()
     code = subprocess.run(command, check=False, stdout=sys.stderr).returncode
     seconds = time.perf_counter() - started
-    peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * 1024
-    print(json.dumps(asdict(Timed(code, seconds, peak))))
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    found = Timed(code, seconds, used.ru_utime + used.ru_stime, used.ru_maxrss * 1024)
+    print(json.dumps(asdict(found)))
 
 
 if __name__ == "__main__":

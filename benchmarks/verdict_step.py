@@ -33,6 +33,7 @@ class Step:
 
     verdicts: int
     seconds: float
+    processor_seconds: float
     peak_bytes: int
 
 
@@ -45,10 +46,10 @@ def measure_step(home: Path, action: str, run_id: str) -> Step:
 
 def _main(home: str, action: str, run_id: str) -> None:
     lake = Lake.open(Path(home))
-    started = time.perf_counter()
+    started, used = time.perf_counter(), time.process_time()
     record = ACTIONS[action](lake, run_id, TERMS, now_micros())
-    seconds = time.perf_counter() - started
-    print(json.dumps(asdict(Step(record.verdicts, seconds, peak_bytes()))))
+    seconds, used = time.perf_counter() - started, time.process_time() - used
+    print(json.dumps(asdict(Step(record.verdicts, seconds, used, peak_bytes()))))
 
 
 if __name__ == "__main__":
