@@ -11,7 +11,7 @@ import redis
 
 from recovery.delivery import check_sinks, deliver
 from recovery.sinks import open_sinks
-from recovery.sinks.redis_stream import RedisOptions, RedisStream
+from recovery.sinks.redis_stream import BATCH_ROWS, RedisOptions, RedisStream
 from recovery.sinks.sink import BadSink, Held, SinkRefused, SinkUnreachable
 from replay.lake import Lake
 from tests.recovery.sending import add_verdicts, batch, expected, ledger_lake, with_sinks
@@ -176,6 +176,21 @@ def test_a_server_out_of_memory_takes_whole_batches_or_nothing(
     assert client.exists("verdicts") == 0
     client.config_set("maxmemory", 0)
     assert deliver(lake).problems == []
+    assert_whole(client, lake)
+
+
+def test_memory_that_ends_within_a_batch_leaves_no_part_of_it(
+    lake: Lake, client: redis.Redis
+) -> None:
+    """Else a smaller verdict than the one that was refused could still go in, and leave a gap."""
+    add_verdicts(lake, BATCH_ROWS, after=10, per_date=BATCH_ROWS)
+    info: Any = client.info("memory")
+    client.config_set("maxmemory", info["used_memory"] + 400_000)
+    (problem,) = deliver(lake).problems
+    assert "refuses: " in problem
+    assert client.xlen("verdicts") == 0
+    client.config_set("maxmemory", 0)
+    assert deliver(lake).sinks[0].sent == BATCH_ROWS + 10
     assert_whole(client, lake)
 
 
