@@ -2,14 +2,17 @@
 
 import re
 import shutil
+from contextlib import redirect_stdout
+from dataclasses import dataclass
+from io import StringIO
 from pathlib import Path
 
 import pytest
 
 from recovery.gates import GATES
+from replay.cli import main
 from replay.lake import Lake
 from replay.span import Span
-from tests.recovery.typed import Replay, typed
 from tests.versions import HOUR, START, run
 
 SAMPLE = Path(__file__).parents[2] / "data" / "samples" / "lake"
@@ -17,44 +20,46 @@ AFTERNOON = Span(START + 26 * HOUR, START + 32 * HOUR)  # 2 March, 14:00 to 20:0
 LINES, COLUMNS = 48, 110
 
 
+@dataclass(frozen=True)
+class Incident:
+    """A copy of the sample lake with a sink, a run of the version before, and its previews."""
+
+    lake: Lake
+    run_id: str
+    credits: str
+    rebill: str
+
+
 @pytest.fixture(scope="module")
-def incident(tmp_path_factory: pytest.TempPathFactory) -> tuple[Lake, str]:
-    """A copy of the sample lake with a sink, and a run of the version before."""
+def incident(tmp_path_factory: pytest.TempPathFactory) -> Incident:
     home = tmp_path_factory.mktemp("sample") / "lake"
     shutil.copytree(SAMPLE, home)
     with (home / "replay.toml").open("a") as file:
         file.write('\n[sinks.billing]\nkind = "ndjson"\npath = "corrections.ndjson"\n')
     lake = Lake.open(home)
-    return lake, run(lake, "previous", AFTERNOON).manifest.run_id
+    run_id = run(lake, "previous", AFTERNOON).manifest.run_id
+    line = ("verdicts", "publish", run_id, "--home", str(home))
+    return Incident(lake, run_id, shown(*line), shown(*line, "--rebill"))
 
 
-@pytest.fixture
-def shown(
-    incident: tuple[Lake, str],
-    capsys: pytest.CaptureFixture[str],
-    request: pytest.FixtureRequest,
-) -> str:
-    lake, run_id = incident
-    replay: Replay = typed(capsys)
-    line = ("verdicts", "publish", run_id, "--home", str(lake.home), *request.param)
-    code, out, _ = replay(*line)
-    assert code == 1
-    return out
+def shown(*line: str) -> str:
+    """Return what a preview that gates object to shows."""
+    with redirect_stdout(StringIO()) as out, pytest.raises(SystemExit) as stop:
+        main(line)
+    assert stop.value.code == 1
+    return out.getvalue()
 
 
-@pytest.mark.parametrize("shown", [(), ("--rebill",)], indirect=True, ids=["credits", "rebill"])
-def test_it_fits_a_screen(shown: str) -> None:
-    lines = shown.splitlines()
+@pytest.mark.parametrize("kind", ["credits", "rebill"])
+def test_it_fits_a_screen(incident: Incident, kind: str) -> None:
+    lines = getattr(incident, kind).splitlines()
     assert len(lines) <= LINES
     for line in lines[:-1]:  # the last is a command to copy
         assert len(line) <= COLUMNS, line
 
 
-@pytest.mark.parametrize("shown", [("--rebill",)], indirect=True)
-def test_it_shows_changes_money_causes_outcomes_gates_and_sinks(
-    shown: str, incident: tuple[Lake, str]
-) -> None:
-    lake, run_id = incident
+def test_it_shows_changes_money_causes_outcomes_gates_and_sinks(incident: Incident) -> None:
+    lake, run_id, shown = incident.lake, incident.run_id, incident.rebill
     assert shown.startswith(f"publish of run {run_id} (v1), 5,191 clicks of 2026-03-02T14:00")
     assert "1,996 clicks credited (-1,233.69 USD), 563 billed again (+238.66 USD)" in shown
     assert "net -995.03 USD" in shown
@@ -73,8 +78,11 @@ def test_it_shows_changes_money_causes_outcomes_gates_and_sinks(
     assert f"to {lake.home / 'corrections.ndjson'}: 2,559 verdicts" in shown
 
 
-@pytest.mark.parametrize("shown", [(), ("--rebill",)], indirect=True, ids=["credits", "rebill"])
-def test_advertisers_are_in_the_order_of_their_money_and_add_up(shown: str) -> None:
+@pytest.mark.parametrize("kind", ["credits", "rebill"])
+def test_advertisers_are_in_the_order_of_their_money_and_add_up(
+    incident: Incident, kind: str
+) -> None:
+    shown = getattr(incident, kind)
     row = re.compile(r"^(\S+|\d+ others) +([\d,]+) +([\d,]+) +(\S+) USD +(\S+) USD", re.M)
     rows = [
         (name, *(float(figure.replace(",", "")) for figure in figures))
@@ -84,14 +92,14 @@ def test_advertisers_are_in_the_order_of_their_money_and_add_up(shown: str) -> N
     assert [name for name, *_ in named[:3]] == ["adv-014", "adv-006", "adv-011"]
     moved = [rebill - credit for _, _, _, credit, rebill in named]
     assert moved == sorted(moved, reverse=True)
-    assert rows[-2][0] == f"{10 if 'withheld' in shown else 11} others"
+    assert rows[-2][0] == f"{10 if kind == 'credits' else 11} others"
     assert rows[-1][0] == "all"
     for column in range(1, 5):
         total = sum(float(r[column]) for r in rows[:-1])
         assert total == pytest.approx(float(rows[-1][column]), abs=0.04)
 
 
-@pytest.mark.parametrize("shown", [()], indirect=True)
-def test_what_is_withheld_is_said(shown: str) -> None:
+def test_what_is_withheld_is_said(incident: Incident) -> None:
+    shown = incident.credits
     assert "563 re-bills (+238.66 USD) are withheld: they need --rebill" in shown
     assert "invalid → valid" not in shown
