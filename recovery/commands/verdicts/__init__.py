@@ -53,7 +53,9 @@ class Subcommands(click.Group):
 
 @click.group(cls=Subcommands)
 def verdicts() -> None:
-    """Publish corrections, undo them, deliver them and account for them.
+    """Publish corrections and undo them.
+
+    Every correction stands in one ledger, which these commands add to, deliver from and check.
 
     \b
     Example:
