@@ -35,7 +35,8 @@ def timed(command: Sequence[str], environment: Mapping[str, str] | None = None) 
         Timed(**json.loads(done.stdout)) if done.stdout else Timed(done.returncode or 2, 0, 0, 0)
     )
     if found.code not in (0, 1) or "Traceback" in done.stderr:
-        raise subprocess.CalledProcessError(found.code, command, stderr=done.stderr)
+        sys.stderr.write(done.stderr)
+        raise subprocess.CalledProcessError(found.code, command)
     return found
 
 
