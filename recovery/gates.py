@@ -10,10 +10,10 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
-from recovery.proposal import Proposal
+from recovery.proposal import AdvertiserMove, Proposal
 from scorer.errors import BadInput, ReplayError, nearest
 
-Unit = Literal["share", "clicks", "hours"]
+Unit = Literal["share", "clicks", "hours", "flag"]
 
 
 class Judged(BaseModel):
@@ -39,7 +39,8 @@ class Gate:
     """One gate: it objects where its figure is above its bound, or is unknown.
 
     A bound of 100% of a share holds for every figure, the unknown too. One that is `fixed` can
-    neither be overridden nor set.
+    neither be overridden nor set. In `meaning` {top} stands for the advertiser whose spend moves
+    most and {hours} for the billing window; `unknown` is said where there is no figure.
     """
 
     name: str
@@ -48,17 +49,34 @@ class Gate:
     bound: float
     unit: Unit = "share"
     fixed: bool = False
+    unknown: str = ""
 
     def judge(self, proposal: Proposal, bound: float, overrides: Iterable[str]) -> Judged:
         """Hold the proposal's figure to `bound`."""
         figure = self.figure(proposal)
-        passes = figure <= bound if figure is not None else self.unit == "share" and bound >= 1
+        everything = self.unit == "share" and bound >= 1
+        passes = everything or (figure is not None and figure <= bound)
         verdict: Literal["pass", "object", "overridden"] = "pass"
         if not passes:
             verdict = "overridden" if self.name in overrides else "object"
+        hours = f"{proposal.window_hours:,}"
+        meaning = self.meaning if figure is not None else self.unknown
         return Judged(
-            name=self.name, meaning=self.meaning, figure=figure, bound=bound, verdict=verdict
+            name=self.name,
+            meaning=meaning.replace("{top}", _top(proposal)).replace("{hours}", hours),
+            figure=figure,
+            bound=bound,
+            verdict=verdict,
         )
+
+
+def _moved(row: AdvertiserMove) -> float:
+    return _share(max(-row.credit_micros, row.rebill_micros), row.spend_micros)
+
+
+def _top(proposal: Proposal) -> str:
+    rows = proposal.advertisers
+    return max(rows, key=_moved).advertiser_id if rows else "any advertiser"
 
 
 def _share(part: int, whole: int) -> float:
@@ -113,13 +131,7 @@ def rebill_money(proposal: Proposal) -> float:
 
 def advertiser(proposal: Proposal) -> float:
     """Return the largest share of one advertiser's spend that moves, either way."""
-    return max(
-        (
-            _share(max(-row.credit_micros, row.rebill_micros), row.spend_micros)
-            for row in proposal.advertisers
-        ),
-        default=0.0,
-    )
+    return max(map(_moved, proposal.advertisers), default=0.0)
 
 
 def fpr(proposal: Proposal) -> float | None:
@@ -136,10 +148,12 @@ def billing_window(proposal: Proposal) -> float:
 REBILL_GATES: tuple[Gate, ...] = (
     Gate("rebill_clicks", "of the clicks are billed again", rebill_clicks, 0.02),
     Gate("rebill_money", "of the clicks' price is billed again", rebill_money, 0.02),
-    Gate("billing_window", "re-bills are older than the window", billing_window, 0, "clicks"),
+    Gate(
+        "billing_window", "re-bills are of clicks older than {hours} h", billing_window, 0, "clicks"
+    ),
 )
 GATES: tuple[Gate, ...] = (
-    Gate("sampled", "of the users only were decided", sampled, 0, fixed=True),
+    Gate("sampled", "only a sample of the users was decided", sampled, 0, "flag", fixed=True),
     Gate("unsettled", "of the span the log may still gain", unsettled, 0, "hours", fixed=True),
     Gate("cold_start", "of the clicks: windows reach before the log", cold_start, 0),
     Gate("log_gap", "of the clicks: windows see a gap in the log", log_gap, 0),
@@ -147,8 +161,14 @@ GATES: tuple[Gate, ...] = (
     Gate("credit_clicks", "of the clicks are credited", credit_clicks, 0.10),
     Gate("credit_money", "of the clicks' price is credited", credit_money, 0.10),
     *REBILL_GATES,
-    Gate("advertiser", "of one advertiser's spend moves, at most", advertiser, 0.25),
-    Gate("fpr", "of purchasing clicks become invalid (FPR)", fpr, 0.05),
+    Gate("advertiser", "of the spend of {top} moves, the largest share", advertiser, 0.25),
+    Gate(
+        "fpr",
+        "of purchasing clicks are called invalid (FPR)",
+        fpr,
+        0.05,
+        unknown="no click led to a purchase; [gates] fpr = 1 accepts that",
+    ),
 )
 _NAMES = tuple(gate.name for gate in GATES)
 

@@ -24,7 +24,7 @@ SELECT run_id, count(*), min(v.ledger_seq), max(v.ledger_seq), epoch_us(min(issu
    coalesce(sum(adjustment_micros) FILTER (previous = 'invalid'), 0)::BIGINT],
   count(*) FILTER (last.ledger_seq IS NOT NULL)
 FROM {verdicts} v LEFT JOIN last USING (click_id, ledger_seq)
-GROUP BY run_id ORDER BY min(v.ledger_seq)
+GROUP BY run_id ORDER BY max(v.ledger_seq)
 """
 
 _CHAIN = """

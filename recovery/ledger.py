@@ -92,13 +92,13 @@ def head(snapshot: Snapshot) -> int:
 
 
 def newest(snapshot: Snapshot) -> int:
-    """Return when the last verdict was issued, µs; 0 where the ledger is empty.
+    """Return when the newest verdict was issued, µs; 0 where the ledger is empty.
 
     Every publication is at this moment or later, so that a clock that stepped back cannot make
     old clicks look new to the billing window.
     """
     with connect(1) as connection:
-        query = f"SELECT epoch_us(max_by(issued_at, ledger_seq)) FROM {snapshot.source('verdicts')}"
+        query = f"SELECT epoch_us(max(issued_at)) FROM {snapshot.source('verdicts')}"
         return connection.sql(query).fetchall()[0][0] or 0
 
 

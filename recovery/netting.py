@@ -41,10 +41,11 @@ candidates AS (
   FROM {changes}
   UNION ALL
   SELECT seq, click_id, ts, advertiser_id, campaign_id, price_micros, probability, production,
-    decision, 'verdict', CASE WHEN decision = 'invalid' THEN CASE
-      WHEN purchased THEN 'purchased'
-      WHEN epoch_us(ts) > $outcome_open THEN 'too_early'
-      ELSE 'not_purchased' END END
+    decision,
+    CASE WHEN coalesce(production, 'undecided') = 'undecided' THEN 'availability'
+      WHEN production = decision THEN 'verdict' ELSE 'unattributable' END,
+    CASE WHEN decision <> 'invalid' THEN NULL WHEN purchased THEN 'purchased'
+      WHEN epoch_us(ts) > $outcome_open THEN 'too_early' ELSE 'not_purchased' END
   FROM {decisions} SEMI JOIN later USING (click_id)
   ANTI JOIN (SELECT click_id FROM {changes}) USING (click_id)
   WHERE NOT borderline AND decision <> 'undecided'
@@ -94,11 +95,15 @@ CASE WHEN previous <> 'invalid' AND decision = 'invalid' THEN 'credit'
 
 @dataclass(frozen=True)
 class Netted:
-    """The table `netted`, and the figures of it; `published` is the condition on its rows."""
+    """The table `netted`, and the figures of it; `published` is the condition on its rows.
+
+    `ledger` is SQL for the verdicts there are on the clicks of the same span.
+    """
 
     connection: duckdb.DuckDBPyConnection
     proposal: Proposal
     published: str
+    ledger: str
 
 
 @contextmanager
@@ -146,9 +151,10 @@ def net_run(
             gap=manifest.counts["gap"],
             sampled=manifest.sample is not None,
             settled_until=to_micros(manifest.settled_until),
+            window_hours=lake.config.billing_window_hours,
             **figures,
         )
-        yield Netted(connection, proposal, published)
+        yield Netted(connection, proposal, published, sources["verdicts"])
 
 
 @contextmanager
@@ -170,6 +176,7 @@ def net_revert(snapshot: Snapshot, run_id: str, at: int, *, rebill: bool) -> Ite
         span = Span(first, last + 1)
         verdicts = snapshot.source("verdicts", span)
         connection.execute(_REVERT.format(verdicts=verdicts))
+        _check_chain(connection, verdicts)
         if record := record_of(snapshot.lake, run_id):
             span = Span(to_micros(record.start), to_micros(record.end))
             clicks, spend = record.clicks, record.spend_micros
@@ -195,9 +202,10 @@ def net_revert(snapshot: Snapshot, run_id: str, at: int, *, rebill: bool) -> Ite
             gap=0,
             sampled=False,
             settled_until=span.end,
+            window_hours=snapshot.lake.config.billing_window_hours,
             **_figures(connection, published, snapshot.source("clicks", span)),
         )
-        yield Netted(connection, proposal, published)
+        yield Netted(connection, proposal, published, verdicts)
 
 
 @contextmanager
@@ -221,15 +229,20 @@ def _since(snapshot: Snapshot, manifest: RunManifest) -> Snapshot:
 
 def _check_chain(connection: duckdb.DuckDBPyConnection, verdicts: str) -> None:
     """Refuse to follow a verdict that another one follows already: its id would be given twice."""
-    twice = connection.sql(
-        f"SELECT v.verdict_id FROM {verdicts} v JOIN netted n "
-        "ON v.follows = n.follows AND v.click_id = n.click_id LIMIT 1"
-    ).fetchall()
-    for (verdict_id,) in twice:
-        raise Inconsistent(
-            f"the ledger's chain is broken at verdict {verdict_id}: it is not its click's last and "
-            "stands where the next would; `replay verdicts reconcile` lists what does not add up"
-        )
+    query = f"""
+        SELECT v.verdict_id FROM {verdicts} v JOIN netted n
+        ON v.follows = n.follows AND v.click_id = n.click_id LIMIT 1
+    """
+    for (verdict_id,) in connection.sql(query).fetchall():
+        raise broken(verdict_id)
+
+
+def broken(verdict_id: str) -> Inconsistent:
+    """Return the error for a verdict that stands where the next one would."""
+    return Inconsistent(
+        f"the ledger's chain is broken at verdict {verdict_id}: it is not its click's last and "
+        "stands where the next would; `replay verdicts reconcile` lists what does not add up"
+    )
 
 
 def _published(*, rebill: bool) -> str:

@@ -31,8 +31,9 @@ class Proposal:
 
     `run_id` is the run that is published, or the one that a revert undoes. Everything but
     `withheld` and `superseded` counts what would be published: `moves` by decision before and
-    after, `late` the re-bills of clicks older than the billing window at `at` (µs). `clicks` and
-    `spend_micros` are what the run decided and the price of that; `fpr` is None for a revert.
+    after, `late` the re-bills of clicks that are older than `window_hours` at `at` (µs).
+    `clicks` and `spend_micros` are what the run decided and the price of that; `fpr` is None for a
+    revert.
     """
 
     action: Action
@@ -57,6 +58,7 @@ class Proposal:
     gap: int
     sampled: bool
     settled_until: int
+    window_hours: int
 
     @property
     def verdicts(self) -> int:

@@ -26,10 +26,10 @@ from recovery.gates import (
     judge,
 )
 from recovery.ledger import RECORD, Publication, head, newest, record_of, verdict_ids
-from recovery.netting import Netted, net_revert, net_run
+from recovery.netting import Netted, broken, net_revert, net_run
 from recovery.proposal import Action, Proposal
 from replay.errors import BadInput, LakeBusy
-from replay.lake import Lake
+from replay.lake import Lake, writing
 from replay.runs import check_run, read_manifest, run_folder
 from replay.snapshot import Snapshot, reading
 from replay.span import to_datetime
@@ -115,6 +115,9 @@ class _Correction:
     def __init__(self, lake: Lake, run_id: str, terms: Terms) -> None:
         check_bounds(lake.config.gates, f"{lake.home / 'replay.toml'}")
         check_overrides(terms.overrides, terms.reason)
+        for option, text in (("--reason", terms.reason), ("--by", terms.by)):
+            if text and not text.isprintable():
+                raise BadInput(f"{option} {text!r} holds a line break or a control character")
         self._lake = lake
         self._terms = terms
         self._subject = run_id
@@ -144,13 +147,13 @@ class _Correction:
 
     def commit(self, now: int) -> Publication:
         for attempt in range(TRIES):
-            ledger = self._lake.ready("verdicts")  # first: what is committed later is a conflict
+            with writing(self._lake.home):
+                ledger = self._lake.ready("verdicts")  # first: what comes later is a conflict
             if earlier := self.published(ledger):
                 return earlier
             snapshot = self._snapshot()
-            at = max(now, newest(snapshot))
             try:
-                with reading(snapshot), self.net(snapshot, at) as netted:
+                with reading(snapshot), self.net(snapshot, max(now, newest(snapshot))) as netted:
                     return self._append(ledger, snapshot, netted)
             except LakeBusy:
                 time.sleep(SystemRandom().uniform(0, 0.05 * 2 ** min(attempt, 5)))
@@ -266,7 +269,11 @@ def objection(proposal: Proposal, objecting: list[Judged]) -> str:
 
 
 def _rows(netted: Netted, record: Publication) -> Iterator[pa.RecordBatch]:
-    """Yield the verdicts in log order, numbered; raise Inconsistent where their count is off."""
+    """Yield the verdicts in log order, numbered.
+
+    Raises Inconsistent where their count is off or the ledger has one of their ids: in both cases
+    before anything is committed, since the commit takes all of them.
+    """
     number = record.first
     why = f"; overriding {', '.join(record.overrides)}: {record.reason}" if record.overrides else ""
     query = f"""
@@ -274,9 +281,14 @@ def _rows(netted: Netted, record: Publication) -> Iterator[pa.RecordBatch]:
         WHERE {netted.published} ORDER BY ts, seq, click_id
     """
     given = {"reason": f"revert of {record.of}" if record.of else None, "why": why}
+    issued = netted.connection.cursor()
+    issued.execute("CREATE TABLE issued (verdict_id VARCHAR)")
     for batch in netted.connection.sql(query, params=given).to_arrow_reader(WRITE_ROWS):
+        ids = verdict_ids(batch["click_id"], batch["follows"])
+        new = issued.from_arrow(pa.table({"verdict_id": ids}))
+        new.insert_into("issued")
         columns = {name: batch[name] for name in batch.schema.names} | {
-            "verdict_id": verdict_ids(batch["click_id"], batch["follows"]),
+            "verdict_id": ids,
             "run_id": pa.repeat(record.run_id, batch.num_rows),
             "issued_at": pa.repeat(pa.scalar(record.at, TIMESTAMP), batch.num_rows),
             "ledger_seq": pa.array(np.arange(number, number + batch.num_rows)),
@@ -284,6 +296,9 @@ def _rows(netted: Netted, record: Publication) -> Iterator[pa.RecordBatch]:
         arrays = [columns[name] for name in VERDICTS.schema.names]
         yield pa.RecordBatch.from_arrays(arrays, VERDICTS.schema.names)
         number += batch.num_rows
+    twice = f"SELECT verdict_id FROM {netted.ledger} JOIN issued USING (verdict_id) LIMIT 1"
+    for (verdict_id,) in issued.sql(twice).fetchall():
+        raise broken(verdict_id)
     if number != record.last + 1:
         raise Inconsistent(
             f"{record.run_id}: {record.verdicts:,} verdicts were to be published and "

@@ -1,6 +1,7 @@
 """A preview of a publication, and its record, as people read them: pure functions of the data."""
 
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 
 from rich.console import RenderableType
 from rich.table import Table
@@ -28,7 +29,7 @@ def preview_report(preview: Preview, currency: str) -> Iterator[RenderableType]:
         yield Text("")
         yield _moves(proposal, currency)
         yield Text("")
-        yield _advertisers(proposal.advertisers, currency)
+        yield _advertisers(proposal, currency)
         yield Text("")
         yield gates_table(preview.gates)
 
@@ -42,7 +43,11 @@ def record_lines(record: Publication, currency: str) -> Iterator[str]:
     )
     yield effects_line(record.credits, record.rebills, record.neutral, currency)
     if record.withheld.clicks:
-        yield _withheld(record.withheld, currency)
+        amount = money(record.withheld.micros, currency, signed=True)
+        yield (
+            f"{record.withheld.clicks:,} re-bills ({amount}) were withheld: to have them too, "
+            "replay the span again and publish that run with --rebill"
+        )
     if record.overrides:
         yield f"overriding {', '.join(record.overrides)}: {record.reason}"
 
@@ -62,6 +67,8 @@ def gates_table(gates: Iterable[Judged]) -> Table:
     made = new_table("gate", ">figure", ">bound", "", "what the figure is")
     for gate in gates:
         figure, bound = (_figure(gate.name, value) for value in (gate.figure, gate.bound))
+        if figure == bound and gate.verdict != "pass":
+            figure = f"> {bound}"
         made.add_row(gate.name, figure, bound, SIGNS[gate.verdict], gate.meaning)
     return made
 
@@ -76,6 +83,8 @@ def _figure(name: str, value: float | None) -> str:
             return f"{value:,.1f} h"
         case "clicks":
             return f"{value:,.0f}"
+        case "flag":
+            return "yes" if value else "no"
 
 
 def _head(proposal: Proposal, currency: str) -> Iterator[str]:
@@ -87,15 +96,15 @@ def _head(proposal: Proposal, currency: str) -> Iterator[str]:
     )
     yield effects_line(proposal.credits, proposal.rebills, proposal.neutral, currency)
     if proposal.withheld.clicks:
-        yield _withheld(proposal.withheld, currency)
+        amount = money(proposal.withheld.micros, currency, signed=True)
+        once = "; a run is published once" if proposal.action == "publish" else ""
+        count = proposal.withheld.clicks
+        yield f"{count:,} re-bills ({amount}) are withheld without --rebill{once}"
     if proposal.superseded:
-        others = ", ".join(f"{n:,} by {run_id}" for run_id, n in proposal.superseded.items())
+        found = [f"{n:,} by {run_id}" for run_id, n in proposal.superseded.items()]
+        more = [f"{len(found) - 2:,} more runs"] if len(found) > 3 else []
+        others = ", ".join([*found[:2], *more] if more else found)
         yield f"superseded, and left as they are: {others}"
-
-
-def _withheld(withheld: Tally, currency: str) -> str:
-    amount = money(withheld.micros, currency, signed=True)
-    return f"{withheld.clicks:,} re-bills ({amount}) are withheld: they need --rebill"
 
 
 def _moves(proposal: Proposal, currency: str) -> Table:
@@ -113,11 +122,14 @@ def _moves(proposal: Proposal, currency: str) -> Table:
     return made
 
 
-def _advertisers(advertisers: tuple[AdvertiserMove, ...], currency: str) -> Table:
+def _advertisers(proposal: Proposal, currency: str) -> Table:
+    advertisers = proposal.advertisers
     made = new_table("advertiser", ">credited", ">billed again", ">credit", ">re-bill", ">of spend")
     shown, rest = advertisers[:ADVERTISERS_SHOWN], advertisers[ADVERTISERS_SHOWN:]
     rows = [*shown, _sum(f"{len(rest):,} others", rest)] if rest else list(shown)
-    for row in (*rows, _sum("all", advertisers)):
+    made.columns[0].no_wrap = True
+    whole = replace(_sum("all", advertisers), spend_micros=proposal.spend_micros)
+    for row in (*rows, whole):
         moved = max(-row.credit_micros, row.rebill_micros)
         made.add_row(
             row.advertiser_id,

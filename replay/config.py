@@ -21,7 +21,7 @@ FILE = "replay.toml"
 class LakeConfig(BaseModel):
     """A lake's settings; `recovery` reads what gates and sinks hold."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
     currency: str = Field(pattern=r"^[A-Z]{3}$")
     format: int = Field(default=1, ge=1, le=1)

@@ -4,7 +4,9 @@ Data goes to stdout; progress, warnings and errors go to stderr. With `--json`, 
 JSON document and nothing else.
 """
 
+import getpass
 import json
+import os
 import shlex
 import shutil
 import sys
@@ -45,6 +47,16 @@ def json_option(function: F) -> F:
 def open_lake(home: str | None) -> Lake:
     """Open the lake that the options, the environment or a `replay.toml` name."""
     return Lake.open(find_home(home, Path.cwd()))
+
+
+def user_name(given: str | None) -> str:
+    """Return the name that `--by` gives, else that of who is logged in, else the number."""
+    if given:
+        return given
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # a container's user may have no name
+        return f"uid {os.getuid()}"
 
 
 def print_json(document: object) -> None:

@@ -50,13 +50,19 @@ def log_bounds(connection: duckdb.DuckDBPyConnection, snapshot: Snapshot) -> Bou
 
 
 def cover(
-    connection: duckdb.DuckDBPyConnection, snapshot: Snapshot, span: Span, look_back: int
+    connection: duckdb.DuckDBPyConnection,
+    snapshot: Snapshot,
+    span: Span,
+    look_back: int,
+    chosen: str = "true",
 ) -> Coverage:
-    """Look at the log around a span; raise OutsideLog where the span holds no click."""
+    """Look at the log around a span; raise OutsideLog where the span holds no click.
+
+    Clicks are counted among those that meet the SQL condition `chosen`; gaps are the whole log's.
+    """
     bounds = log_bounds(connection, snapshot)
     seen = Span(span.start - look_back, span.end)
-    clicks = _count(connection, snapshot, span)
-    if not clicks:
+    if not _count(connection, snapshot, span):
         raise OutsideLog(
             f"no click in {span}; the log has clicks from {iso(bounds.first)} to {iso(bounds.last)}"
         )
@@ -72,10 +78,10 @@ def cover(
     touched = [Span(gap.start, gap.end + look_back) for gap in gaps]
     return Coverage(
         bounds,
-        clicks,
-        _count(connection, snapshot, cold) if cold else 0,
+        _count(connection, snapshot, span, chosen),
+        _count(connection, snapshot, cold, chosen) if cold else 0,
         gaps,
-        sum(_count(connection, snapshot, part) for part in _within(touched, span)),
+        sum(_count(connection, snapshot, part, chosen) for part in _within(touched, span)),
     )
 
 
@@ -112,6 +118,8 @@ def _hours(connection: duckdb.DuckDBPyConnection, snapshot: Snapshot, span: Span
     return dict(connection.sql(query).fetchall())
 
 
-def _count(connection: duckdb.DuckDBPyConnection, snapshot: Snapshot, span: Span) -> int:
-    query = f"SELECT count(*) FROM {snapshot.source('clicks', span)}"
+def _count(
+    connection: duckdb.DuckDBPyConnection, snapshot: Snapshot, span: Span, chosen: str = "true"
+) -> int:
+    query = f"SELECT count(*) FROM {snapshot.source('clicks', span)} WHERE {chosen}"
     return int(connection.sql(query).fetchall()[0][0])

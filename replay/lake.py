@@ -12,8 +12,6 @@ cannot both add a click. Readers need no lock: a snapshot is a list of files.
 
 import fcntl
 import hashlib
-import json
-import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -21,19 +19,17 @@ from pathlib import Path
 from uuid import uuid4
 
 import pyarrow as pa
-import pyarrow.compute as pc
-import pyarrow.parquet as pq
 from deltalake import CommitProperties, DeltaTable, Transaction
 from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundError
 from deltalake.transaction import AddAction, RemoveAction
 
 from replay.config import LakeConfig, read_config, write_config
 from replay.errors import LakeBusy, LakeUnwritable, NotALake
-from replay.span import iso, now_micros
+from replay.parts import Part, keep, with_date, write_parts
+from replay.span import now_micros
 from replay.tables import TABLES, Table
 from scorer.errors import Inconsistent, ReplayError
 
-ROW_GROUP = 122_880
 TABLE_CONFIGURATION: Mapping[str, str | None] = {
     "delta.enableExpiredLogCleanup": "false",
     "delta.logRetentionDuration": "interval 36500 days",
@@ -122,7 +118,7 @@ class Lake:
                 stem = uuid4().hex[:20]
                 head = delta.transaction_version("head") or 0
                 transactions.append(Transaction("head", head + 1))
-            parts = list(_write_parts(self.home / name, table, batches, stem))
+            parts = list(write_parts(self.home / name, table, batches, stem))
             if not parts:
                 return 0
             schema = self._widen(delta, table, parts)
@@ -155,7 +151,7 @@ class Lake:
         rows = {a["path"]: a["num_records"] for a in pa.table(delta.get_add_actions()).to_pylist()}
         with writing(self.home):
             stem = _digest("\n".join(sorted(old)))
-            parts = list(_write_parts(self.home / name, table, batches, stem))
+            parts = list(write_parts(self.home / name, table, batches, stem))
             if sum(part.rows for part in parts) != sum(rows[path] for path in old):
                 raise Inconsistent(f"rewriting {name} would change its number of rows")
             at = now_micros() // 1000
@@ -198,17 +194,17 @@ class Lake:
         if delta is None:
             delta = DeltaTable.create(
                 self.home / table.name,
-                _with_date(table.schema),
+                with_date(table.schema),
                 mode="ignore",
                 partition_by=["date"],
                 configuration=TABLE_CONFIGURATION,
             )
         return delta
 
-    def _widen(self, delta: DeltaTable, table: Table, parts: list["_Part"]) -> pa.Schema:
+    def _widen(self, delta: DeltaTable, table: Table, parts: list[Part]) -> pa.Schema:
         """Add an open table's new columns to it; return the schema that it then has."""
         if not table.open_columns:
-            return _with_date(table.schema)
+            return with_date(table.schema)
         known = {field.name for field in delta.schema().fields}
         new = [f for f in parts[0].schema if f.name not in known]
         if new:
@@ -219,140 +215,15 @@ class Lake:
         return pa.schema(delta.schema().to_arrow())
 
 
-@dataclass(frozen=True)
-class _Part:
-    path: str
-    size: int
-    rows: int
-    date: str
-    least: Mapping[str, int]
-    most: Mapping[str, int]
-    schema: pa.Schema
-
-    def action(self, *, data_change: bool = True) -> AddAction:
-        stats = {
-            "numRecords": self.rows,
-            "minValues": self._written(self.least),
-            "maxValues": self._written(self.most),
-        }
-        return AddAction(
-            self.path, self.size, {"date": self.date}, 0, data_change, json.dumps(stats)
-        )
-
-    def _written(self, bounds: Mapping[str, int]) -> dict[str, str | int]:
-        """Write bounds as Delta's statistics do."""
-        return {
-            name: bound
-            if pa.types.is_integer(self.schema.field(name).type)
-            else iso_milliseconds(bound)
-            for name, bound in bounds.items()
-        }
-
-
-def iso_milliseconds(ts: int) -> str:
-    """Write a time as Delta's statistics do: cut to the millisecond.
-
-    >>> iso_milliseconds(1772323200001999)
-    '2026-03-01T00:00:00.001Z'
-    """
-    return iso(ts // 1000 * 1000) if ts % 1_000_000 < 1000 else iso(ts)[:23] + "Z"
-
-
-def keep(files: Iterable[Path]) -> None:
-    """Make files and their names outlast a power cut."""
-    for path in dict.fromkeys(place for file in files for place in (file, file.parent)):
-        handle = os.open(path, os.O_RDONLY)
-        try:
-            os.fsync(handle)
-        finally:
-            os.close(handle)
-
-
-def _with_date(schema: pa.Schema) -> pa.Schema:
-    return schema.append(pa.field("date", pa.date32(), nullable=False))
-
-
 def _digest(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:20]
-
-
-def _write_parts(
-    folder: Path, table: Table, batches: Iterable[pa.RecordBatch], stem: str
-) -> Iterator[_Part]:
-    """Write Parquet files, one for each run of rows of one date; names repeat on a second try."""
-    writer: _PartWriter | None = None
-    number = 0
-    try:
-        for batch in batches:
-            for date, rows in _by_date(batch, table.time):
-                if writer is not None and writer.date != date:
-                    yield writer.close()
-                    writer = None
-                if writer is None:
-                    path = f"date={date}/part-{stem}-{number:05d}.parquet"
-                    writer = _PartWriter(folder, path, date, table, batch.schema)
-                    number += 1
-                writer.write(rows)
-        if writer is not None:
-            yield writer.close()
-            writer = None
-    finally:
-        if writer is not None:
-            writer.abandon()
-
-
-def _by_date(batch: pa.RecordBatch, time: str) -> Iterator[tuple[str, pa.RecordBatch]]:
-    """Split a batch into runs of one UTC date."""
-    if not batch.num_rows:
-        return
-    days = pc.floor_temporal(batch.column(time), unit="day")
-    runs = pc.run_end_encode(days)
-    start = 0
-    for end, day in zip(runs.run_ends.to_pylist(), runs.values.to_pylist(), strict=True):
-        yield day.date().isoformat(), batch.slice(start, end - start)
-        start = end
-
-
-class _PartWriter:
-    """One Parquet file being written under a temporary name."""
-
-    def __init__(self, folder: Path, path: str, date: str, table: Table, schema: pa.Schema) -> None:
-        self.date = date
-        self._table = table
-        self._path = path
-        self._final = folder / path
-        self._final.parent.mkdir(parents=True, exist_ok=True)
-        self._temporary = self._final.with_suffix(".writing")
-        self._schema = schema if table.open_columns else table.schema
-        self._writer = pq.ParquetWriter(self._temporary, self._schema, compression="zstd")
-        self._rows = 0
-        self._least: dict[str, int] = {}
-        self._most: dict[str, int] = {}
-
-    def write(self, rows: pa.RecordBatch) -> None:
-        rows = rows.cast(self._schema)
-        for name in self._table.bounded:
-            bounds = pc.min_max(rows.column(name).cast(pa.int64())).as_py()
-            self._least[name] = min(self._least.get(name, bounds["min"]), bounds["min"])
-            self._most[name] = max(self._most.get(name, bounds["max"]), bounds["max"])
-        self._rows += rows.num_rows
-        self._writer.write_batch(rows, row_group_size=ROW_GROUP)
-
-    def close(self) -> _Part:
-        self._writer.close()
-        self._temporary.replace(self._final)
-        size = self._final.stat().st_size
-        return _Part(self._path, size, self._rows, self.date, self._least, self._most, self._schema)
-
-    def abandon(self) -> None:
-        self._writer.close()
-        self._temporary.unlink(missing_ok=True)
 
 
 _UNWRITABLE = {
     "No space left": "the disk is full",
     "Permission denied": "permission denied",
     "Read-only file system": "the file system is read-only",
+    "Operation not permitted": "the system does not permit it",
     "File too large": "a file-size limit was reached",
     "Disk quota exceeded": "the disk quota is used up",
     "No usable temporary directory": "no folder for temporary files can be written",

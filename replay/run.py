@@ -126,8 +126,9 @@ def prepare(lake: Lake, request: Request) -> Prepared:
         )
         specs = {v.spec.digest: v.spec for v in (version, *stored)}
         look_back = max(spec.look_back for spec in specs.values())
-        coverage = cover(connection, snapshot, request.span, look_back)
         chosen = _chosen(request, snapshot)
+        with _answering(request.where):
+            coverage = cover(connection, snapshot, request.span, look_back, chosen or "true")
     known_until = _known_until(snapshot, coverage.bounds.last)
     plan = Plan(
         snapshot=snapshot,

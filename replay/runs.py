@@ -113,7 +113,7 @@ class RunFolder:
 
     def source(self, kind: str) -> str:
         """SQL for all parts of one kind, to stand in a FROM clause."""
-        return f"read_parquet({quoted(str(self.path / kind))} || '/*.parquet')"
+        return f"read_parquet({quoted(str(self.path / kind))} || '/part-*.parquet')"
 
 
 @contextmanager
@@ -151,12 +151,20 @@ def run_folder(lake: Lake, run_id: str) -> RunFolder:
 def check_run(lake: Lake, folder: RunFolder, manifest: RunManifest) -> None:
     """Check that a run is this lake's and that its parts are as they were written.
 
-    Raises BadInput for a run of another lake, Inconsistent for a part that was changed or is lost.
+    Raises BadInput for a run of another lake, or of a copy that went on, and Inconsistent for a
+    part that was changed or is lost.
     """
     if manifest.lake_id != lake.identity():
         raise BadInput(
             f"run {manifest.run_id} was made on another lake; replay its span on {lake.home}"
         )
+    for name, version in manifest.table_versions.items():
+        table = lake.delta(name)
+        if table is None or table.version() < version:
+            raise BadInput(
+                f"run {manifest.run_id} was made on a copy of this lake that knows more: its table "
+                f"{name} was at version {version}; replay the span on {lake.home}"
+            )
     found = folder.digests()
     for name in sorted(manifest.digests.keys() | found.keys()):
         if manifest.digests.get(name) != found.get(name):

@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from replay.lake import ROW_GROUP
+from replay.parts import ROW_GROUP
 from replay.tables import CLICKS, PURCHASES, TIMESTAMP, TRUTH
 from simulator.columns import Clicks
 from simulator.draw import Flags, Ints, Words, hex_strings

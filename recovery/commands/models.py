@@ -1,11 +1,9 @@
 """`replay models`: list, show and promote stored versions."""
 
-import getpass
-
 import click
 
 from recovery.production import promote as put_into_production
-from replay.console import home_option, json_option, open_lake, print_json, screen, warn
+from replay.console import home_option, json_option, open_lake, print_json, screen, user_name, warn
 from replay.formats import described, new_table
 from replay.lake import Lake
 from replay.production import Production, open_versions
@@ -135,7 +133,7 @@ def promote(version: str, reason: str, by: str | None, home: str | None, as_json
     versions, before = open_versions(lake), read_production(lake).production()
     name = resolve(version, versions, read_production(lake))
     metrics = versions.manifest(name).metrics
-    row = put_into_production(lake, name, by or getpass.getuser(), reason, metrics, now_micros())
+    row = put_into_production(lake, name, user_name(by), reason, metrics, now_micros())
     if as_json:
         print_json({"before": before, **vars(row)})
     else:

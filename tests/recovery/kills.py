@@ -26,8 +26,8 @@ from replay.cli import main
 SEAMS = (
     "replay.lake:Lake.append",
     "replay.lake:Lake._commit",
-    "replay.lake:_PartWriter.write",
-    "replay.lake:_PartWriter.close",
+    "replay.parts:_PartWriter.write",
+    "replay.parts:_PartWriter.close",
     "recovery.sinks.ndjson:Ndjson.position",
     "recovery.sinks.ndjson:Ndjson.send",
     "os:fsync",

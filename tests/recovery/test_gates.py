@@ -41,6 +41,7 @@ QUIET = Proposal(
     cold_start=0,
     gap=0,
     sampled=False,
+    window_hours=72,
     settled_until=10 * HOUR,
 )
 

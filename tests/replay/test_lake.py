@@ -13,7 +13,8 @@ import pytest
 from deltalake import DeltaTable
 
 from replay.errors import LakeBusy, LakeUnwritable, NotALake
-from replay.lake import Lake, iso_milliseconds
+from replay.lake import Lake
+from replay.parts import iso_milliseconds
 from replay.snapshot import Snapshot
 from replay.tables import CLICKS, PROFILES_USER
 from tests.lakes import add_rows, click, make_lake, to_table

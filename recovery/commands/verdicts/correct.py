@@ -1,6 +1,5 @@
 """What `publish` and `revert` share: preview, ask, commit, deliver."""
 
-import getpass
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -16,8 +15,8 @@ from recovery.ledger import Publication
 from recovery.publishing import Preview, Terms, nothing, objection
 from recovery.report import preview_report, record_lines
 from recovery.sinks import open_sinks
-from recovery.sinks.sink import Sink
-from replay.console import command_line, open_lake, print_json, screen
+from recovery.sinks.sink import Sink, SinkUnreachable
+from replay.console import command_line, open_lake, print_json, screen, user_name
 from replay.cursors import lags
 from replay.errors import BadInput
 from replay.lake import Lake
@@ -62,7 +61,7 @@ def read_terms(
 ) -> Terms:
     """Return the terms that the options give; gate names may also be joined by commas."""
     names = tuple(name.strip() for text in overrides for name in text.split(","))
-    return Terms(rebill, tuple(dict.fromkeys(names)), reason, by or getpass.getuser())
+    return Terms(rebill, tuple(dict.fromkeys(names)), reason, user_name(by))
 
 
 @dataclass(frozen=True)
@@ -73,6 +72,7 @@ class Asked:
     yes: bool
     no_deliver: bool
     as_json: bool
+    by: str | None
 
 
 def correct(asked: Asked, run_id: str, terms: Terms, propose: Propose, commit: Commit) -> None:
@@ -87,7 +87,7 @@ def correct(asked: Asked, run_id: str, terms: Terms, propose: Propose, commit: C
         _stop(asked, preview)
         return
     if not asked.no_deliver:
-        check_sinks(sinks)
+        _check(sinks)
     if record is None and preview.proposal.verdicts:
         record = commit(lake, run_id, terms, now_micros())
         if not asked.as_json:
@@ -99,6 +99,16 @@ def correct(asked: Asked, run_id: str, terms: Terms, propose: Propose, commit: C
         if not asked.as_json:
             show_delivery(delivered)
         end(delivered)
+
+
+def _check(sinks: Sequence[Sink]) -> None:
+    try:
+        check_sinks(sinks)
+    except SinkUnreachable as exc:
+        raise SinkUnreachable(
+            f"{exc}. Nothing was published; with --no-deliver it is, and "
+            "`replay verdicts deliver` sends it later"
+        ) from exc
 
 
 def _stop(asked: Asked, preview: Preview) -> None:
@@ -120,7 +130,7 @@ def _show(lake: Lake, preview: Preview, sinks: Sequence[Sink]) -> None:
     snapshot = Snapshot.take(lake, tables=(VERDICTS,))
     with connect(1) as connection:
         behind = {lag.sink: lag.verdicts for lag in lags(connection, snapshot, now_micros())}
-    for sink in sinks:
+    for sink in sinks if preview.proposal.verdicts else ():
         waiting = f", after the {n:,} that it lacks" if (n := behind[sink.name]) else ""
         click.echo(f"to {sink.where}: {preview.proposal.verdicts:,} verdicts{waiting}")
     if not sinks:
@@ -136,12 +146,14 @@ def _goes_on(asked: Asked, preview: Preview, terms: Terms) -> bool:
     if preview.published is not None or not proposal.verdicts:
         if preview.published is None:
             if proposal.withheld.clicks:
+                if asked.as_json:
+                    _print_json(preview, None, None)
                 raise BadInput(nothing(proposal))
             click.echo(nothing(proposal), err=True)
         return asked.yes
     if preview.objections:
         if not asked.as_json:
-            _suggest_overrides(asked.home, preview, terms)
+            _suggest_overrides(asked, preview, terms)
         return False
     if asked.yes:
         return True
@@ -150,11 +162,11 @@ def _goes_on(asked: Asked, preview: Preview, terms: Terms) -> bool:
     if sys.stdin.isatty():
         return click.confirm(f"\nPublish {proposal.verdicts:,} verdicts?", err=True)
     click.echo("\nThis is a preview: nothing was published. To publish:")
-    click.echo(f"  {_again(asked.home, preview, terms, '--yes')}")
+    click.echo(f"  {_again(asked, preview, terms, '--yes')}")
     return False
 
 
-def _suggest_overrides(home: str | None, preview: Preview, terms: Terms) -> None:
+def _suggest_overrides(asked: Asked, preview: Preview, terms: Terms) -> None:
     fixed = [g.name for g in preview.objections if g.name in ("sampled", "unsettled")]
     if fixed:
         click.echo(
@@ -165,16 +177,18 @@ def _suggest_overrides(home: str | None, preview: Preview, terms: Terms) -> None
     names = [gate.name for gate in preview.gates if gate.verdict != "pass"]
     click.echo("\nNothing was published. If these figures are right, and you can say why:")
     extra = ["--override", ",".join(names), *([] if terms.reason else ["--reason", "WHY"]), "--yes"]
-    click.echo(f"  {_again(home, preview, Terms(terms.rebill, (), terms.reason), *extra)}")
+    click.echo(f"  {_again(asked, preview, Terms(terms.rebill, (), terms.reason), *extra)}")
 
 
-def _again(home: str | None, preview: Preview, terms: Terms, *more: str) -> str:
+def _again(asked: Asked, preview: Preview, terms: Terms, *more: str) -> str:
     proposal = preview.proposal
     words = ["verdicts", proposal.action, proposal.run_id]
     words += ["--rebill"] if terms.rebill else []
     words += ["--override", ",".join(terms.overrides)] if terms.overrides else []
     words += ["--reason", terms.reason] if terms.reason else []
-    return command_line(home, *words, *more)
+    words += ["--by", asked.by] if asked.by else []
+    words += ["--no-deliver"] if asked.no_deliver else []
+    return command_line(asked.home, *words, *more)
 
 
 def _print_json(preview: Preview, record: Publication | None, delivered: Delivery | None) -> None:

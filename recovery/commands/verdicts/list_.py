@@ -33,6 +33,8 @@ def list_(run_id: str | None, limit: int, home: str | None, as_json: bool) -> No
         found = list(reversed(published_runs(lake)))
         if as_json:
             print_json({"runs": [run_json(run) for run in found]})
+        elif not found:
+            click.echo("the ledger is empty: nothing was published")
         else:
             screen().print(_runs(found, lake.config.currency))
         return

@@ -35,5 +35,5 @@ def publish(
       replay verdicts publish latest
       replay verdicts publish latest --override changed --reason "the robot wave of 2 March" --yes
     """
-    asked = Asked(home, yes, no_deliver, as_json)
+    asked = Asked(home, yes, no_deliver, as_json, by)
     correct(asked, run_id, read_terms(rebill, overrides, reason, by), propose, commit)

@@ -34,5 +34,5 @@ def revert(
       replay verdicts revert 20260302T201500Z-a1b2c3
       replay verdicts revert 20260302T201500Z-a1b2c3 --rebill --reason "wrong model" --yes
     """
-    asked = Asked(home, yes, no_deliver, as_json)
+    asked = Asked(home, yes, no_deliver, as_json, by)
     correct(asked, run_id, read_terms(rebill, overrides, reason, by), propose_revert, commit)
