@@ -12,6 +12,7 @@ import json
 import secrets
 import shutil
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -29,6 +30,7 @@ from replay.span import Span, to_micros
 from scorer.errors import BadInput, Inconsistent, nearest
 
 MANIFEST = "manifest.json"
+HASHING = 2  # threads
 
 
 class RunManifest(BaseModel):
@@ -105,15 +107,19 @@ class RunFolder:
 
     def digests(self) -> dict[str, str]:
         """Return the SHA-256 of every part, by its path within the run."""
-        found = {}
-        for path in sorted(self.path.glob("*/part-*.parquet")):
-            with path.open("rb") as file:
-                found[f"{path.parent.name}/{path.name}"] = file_digest(file, "sha256").hexdigest()
-        return found
+        paths = sorted(self.path.glob("*/part-*.parquet"))
+        with ThreadPoolExecutor(HASHING) as pool:
+            names = (f"{path.parent.name}/{path.name}" for path in paths)
+            return dict(zip(names, pool.map(_sha256, paths), strict=True))
 
     def source(self, kind: str) -> str:
         """SQL for all parts of one kind, to stand in a FROM clause."""
         return f"read_parquet({quoted(str(self.path / kind))} || '/part-*.parquet')"
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return file_digest(file, "sha256").hexdigest()
 
 
 @contextmanager
