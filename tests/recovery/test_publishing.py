@@ -61,7 +61,7 @@ def test_every_column_of_the_rows(tmp_path: Path) -> None:
 
 def test_the_record_says_what_was_done_and_comes_back(tmp_path: Path) -> None:
     lake = known().copy(tmp_path)
-    terms = Terms(overrides=ALL.overrides, reason='"é"\n\\', by="o'né")
+    terms = Terms(overrides=ALL.overrides, reason='"é"\\', by="o'né")
     record = publish(lake, known().id("none"), terms, SOON)
     assert publications(lake) == [record]
     given = record.model_dump(exclude={"gates", "overrides"})
@@ -71,7 +71,7 @@ def test_the_record_says_what_was_done_and_comes_back(tmp_path: Path) -> None:
         "of": None,
         "at": to_datetime(SOON),
         "by": "o'né",
-        "reason": '"é"\n\\',
+        "reason": '"é"\\',
         "rebill": False,
         "model_version": "none",
         "start": to_datetime(SPAN.start),

@@ -72,7 +72,9 @@ def test_it_shows_changes_money_causes_outcomes_gates_and_sinks(incident: Incide
     ):
         assert re.search(rf"{way} +{re.escape(clicks)} +{re.escape(money)} USD", shown), way
     for name in (gate.name for gate in GATES):
-        assert re.search(rf"^{name} +[\d.,]+(%| h|) +[\d.,]+(%| h|) +[✓✗] ", shown, re.M), name
+        assert re.search(
+            rf"^{name} +(no|[\d.,]+(%| h|)) +(no|[\d.,]+(%| h|)) +[✓✗] ", shown, re.M
+        ), name
     assert re.search(r"^changed +49\.30% +10\.00% +✗ objects", shown, re.M)
     assert re.search(r"^fpr +1\.37% +5\.00% +✓ pass", shown, re.M)
     assert f"to {lake.home / 'corrections.ndjson'}: 2,559 verdicts" in shown
@@ -101,5 +103,5 @@ def test_advertisers_are_in_the_order_of_their_money_and_add_up(
 
 def test_what_is_withheld_is_said(incident: Incident) -> None:
     shown = incident.credits
-    assert "563 re-bills (+238.66 USD) are withheld: they need --rebill" in shown
+    assert "563 re-bills (+238.66 USD) are withheld without --rebill; a run is published" in shown
     assert "invalid → valid" not in shown
