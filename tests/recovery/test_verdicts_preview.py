@@ -15,7 +15,10 @@ from replay.lake import Lake
 from replay.span import Span
 from tests.versions import HOUR, START, run
 
-SAMPLE = Path(__file__).parents[2] / "data" / "samples" / "lake"
+ROOT = Path(__file__).parents[2]
+SAMPLE = ROOT / "data" / "samples" / "lake"
+README = (ROOT / "README.md").read_text()
+DOCS = (ROOT / "docs" / "verdicts.md").read_text()
 AFTERNOON = Span(START + 26 * HOUR, START + 32 * HOUR)  # 2 March, 14:00 to 20:00
 LINES, COLUMNS = 48, 110
 
@@ -105,3 +108,38 @@ def test_what_is_withheld_is_said(incident: Incident) -> None:
     shown = incident.credits
     assert "563 re-bills (+238.66 USD) are withheld without --rebill; a run is published" in shown
     assert "invalid → valid" not in shown
+
+
+def test_the_readme_shows_the_ledger_of_the_demo(incident: Incident, tmp_path: Path) -> None:
+    """As the demo does: published with overrides, reconciled, undone, reconciled."""
+    home = tmp_path / "lake"
+    shutil.copytree(incident.lake.home, home)
+    words = ["--reason", "demo", "--yes", "--no-deliver", "--override"]
+    gates = ("changed,credit_clicks,credit_money,advertiser",)
+    late = ("--rebill", *words, "rebill_clicks,rebill_money,billing_window")
+    said = []
+    for action, terms in (("publish", (*words, *gates)), ("revert", late)):
+        done("verdicts", action, incident.run_id, *terms, "--home", str(home))
+        said.append(done("verdicts", "reconcile", "--home", str(home)).splitlines()[-3])
+    block = README.partition("after each step:\n\n```text\n")[2].partition("```")[0]
+    assert block.splitlines() == said
+
+
+def done(*line: str) -> str:
+    """Return what a command says that has nothing to object to."""
+    with redirect_stdout(StringIO()) as out, pytest.raises(SystemExit) as stop:
+        main(line)
+    assert stop.value.code == 0
+    return out.getvalue()
+
+
+def test_the_docs_name_every_gate_and_its_bound() -> None:
+    table = DOCS.partition("### Gates")[2].partition("A lake sets")[0]
+    rows = re.findall(r"^\| `(\w+)` \| [^|]+ \| ([\d.]+|never)", table, re.M)
+    bounds = [
+        (g.name, "never" if g.name == "sampled" else f"{g.bound * 100:g}")
+        if g.unit in ("share", "flag")
+        else (g.name, f"{g.bound:g}")
+        for g in GATES
+    ]
+    assert rows == bounds
