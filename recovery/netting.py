@@ -9,54 +9,50 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from typing import TypedDict
 
 import duckdb
 
-from recovery.ledger import record_of
-from recovery.proposal import AdvertiserMove, Proposal
+from recovery.figures import EFFECT, figures, read_clicks
+from recovery.ledger import head, record_of
+from recovery.proposal import Proposal
 from replay.runs import RunFolder, RunManifest
 from replay.snapshot import Snapshot, connect
 from replay.span import Span, to_micros
-from replay.summary import Tally
 from scorer.errors import BadInput, Inconsistent
 from scorer.metrics import Share
 
 HOUR = 3_600_000_000
 
-# `last` has each click's last verdict, `later` the clicks that got one after the run was made,
-# `landed` production's decisions that came after it.
+# `last` has each click's last verdict, `landed` production's decisions that came after the run was
+# made. Where a verdict came after it (`known` was the ledger's last number then), the run's
+# decision counts though it changed nothing at the time.
 _RUN = """
 CREATE TEMP TABLE netted AS
 WITH last AS (
   SELECT click_id, max_by(decision, ledger_seq) AS decision,
-    max_by(verdict_id, ledger_seq) AS verdict_id
+    max_by(verdict_id, ledger_seq) AS verdict_id, max(ledger_seq) AS ledger_seq
   FROM {verdicts} GROUP BY click_id
 ),
-later AS (SELECT DISTINCT click_id FROM {later_verdicts}),
 landed AS (SELECT click_id, decision FROM {later_decisions}),
-candidates AS (
-  SELECT seq, click_id, ts, advertiser_id, campaign_id, price_micros, probability, production,
-    decision, cause, outcome
-  FROM {changes}
-  UNION ALL
-  SELECT seq, click_id, ts, advertiser_id, campaign_id, price_micros, probability, production,
-    decision,
-    CASE WHEN coalesce(production, 'undecided') = 'undecided' THEN 'availability'
-      WHEN production = decision THEN 'verdict' ELSE 'unattributable' END,
-    CASE WHEN decision <> 'invalid' THEN NULL WHEN purchased THEN 'purchased'
-      WHEN epoch_us(ts) > $outcome_open THEN 'too_early' ELSE 'not_purchased' END
-  FROM {decisions} SEMI JOIN later USING (click_id)
-  ANTI JOIN (SELECT click_id FROM {changes}) USING (click_id)
-  WHERE NOT borderline AND decision <> 'undecided'
-),
 beside AS (
-  SELECT c.*, v.verdict_id AS follows,
+  SELECT c.seq, c.click_id, c.ts, c.advertiser_id, c.campaign_id, c.price_micros, c.probability,
+    c.decision, c.cause, c.outcome, v.verdict_id AS follows,
     coalesce(v.decision, l.decision, c.production, 'undecided') AS previous
-  FROM candidates c LEFT JOIN last v USING (click_id) LEFT JOIN landed l USING (click_id)
+  FROM {changes} c LEFT JOIN last v USING (click_id) LEFT JOIN landed l USING (click_id)
+  UNION ALL
+  SELECT d.seq, d.click_id, d.ts, d.advertiser_id, d.campaign_id, d.price_micros, d.probability,
+    d.decision,
+    CASE WHEN coalesce(d.production, 'undecided') = 'undecided' THEN 'availability'
+      WHEN d.production = d.decision THEN 'verdict' ELSE 'unattributable' END,
+    CASE WHEN d.decision <> 'invalid' THEN NULL WHEN d.purchased THEN 'purchased'
+      WHEN epoch_us(d.ts) > {outcome_open} THEN 'too_early' ELSE 'not_purchased' END,
+    v.verdict_id, v.decision
+  FROM {decisions} d JOIN last v ON d.click_id = v.click_id AND d.decision <> v.decision
+    ANTI JOIN {changes} c ON d.click_id = c.click_id
+  WHERE v.ledger_seq > {known} AND NOT d.borderline AND d.decision <> 'undecided'
 )
 SELECT seq, click_id, ts, advertiser_id, campaign_id, previous, decision, follows, cause, outcome,
-  $model AS model_version, probability,
+  probability,
   CASE WHEN decision = 'invalid' THEN 0 ELSE price_micros END
     - CASE WHEN previous = 'invalid' THEN 0 ELSE price_micros END AS adjustment_micros
 FROM beside WHERE previous <> decision
@@ -72,7 +68,7 @@ WITH last AS (
 )
 SELECT seq, click_id, ts, advertiser_id, campaign_id, m.decision AS previous,
   m.previous AS decision, verdict_id AS follows, 'revert' AS cause, NULL::VARCHAR AS outcome,
-  NULL::VARCHAR AS model_version, NULL::FLOAT AS probability,
+  NULL::FLOAT AS probability,
   -m.adjustment_micros AS adjustment_micros
 FROM mine m JOIN last USING (click_id, verdict_id)
 """
@@ -85,11 +81,6 @@ FROM mine m JOIN (
   FROM {verdicts} SEMI JOIN mine USING (click_id) GROUP BY click_id
 ) v USING (click_id)
 WHERE v.verdict_id <> m.verdict_id GROUP BY 1 ORDER BY 1
-"""
-
-_EFFECT = """
-CASE WHEN previous <> 'invalid' AND decision = 'invalid' THEN 'credit'
-  WHEN previous = 'invalid' AND decision <> 'invalid' THEN 'rebill' ELSE 'neutral' END
 """
 
 
@@ -112,30 +103,23 @@ def net_run(
 ) -> Iterator[Netted]:
     """Net a run's decisions against those in effect in `snapshot`; `at` is now, µs."""
     lake, span = snapshot.lake, manifest.span
-    later = _since(snapshot, manifest)
+    then = Snapshot.at_versions(lake, manifest.table_versions)
     sources = {
         "verdicts": snapshot.source("verdicts", span),
-        "later_verdicts": later.source("verdicts", span),
-        "later_decisions": later.source("decisions", span),
+        "later_decisions": _landed(snapshot, then).source("decisions", span),
         "changes": folder.source("changes"),
         "decisions": folder.source("decisions"),
     }
     open_since = to_micros(manifest.known_until) - lake.config.attribution_hours * HOUR
-    given = {"outcome_open": open_since, "model": manifest.model_version}
+    numbers = {"outcome_open": open_since, "known": head(then)}
     with _connected() as connection:
-        connection.execute(_RUN.format(**sources), given)
+        connection.execute(_RUN.format(**numbers, **sources))
         _check_chain(connection, sources["verdicts"])
-        clicks, spend, purchasing, missed = _one(
-            connection,
-            f"""
-            SELECT count(*), coalesce(sum(price_micros), 0)::BIGINT,
-              count(*) FILTER (purchased),
-              count(*) FILTER (purchased AND decision = 'invalid')
-            FROM {sources["decisions"]}
-            """,
+        clicks, spend, purchasing, missed = read_clicks(
+            connection, sources["decisions"], decided=True
         )
         published = _published(rebill=rebill)
-        figures = _figures(connection, published, sources["decisions"])
+        late = at - lake.config.billing_window_hours * HOUR
         proposal = Proposal(
             action="publish",
             run_id=manifest.run_id,
@@ -144,7 +128,6 @@ def net_run(
             at=at,
             clicks=clicks,
             spend_micros=spend,
-            late=_late(connection, published, at - lake.config.billing_window_hours * HOUR),
             superseded={},
             fpr=Share(missed, purchasing),
             cold_start=manifest.counts["cold_start"],
@@ -152,7 +135,7 @@ def net_run(
             sampled=manifest.sample is not None,
             settled_until=to_micros(manifest.settled_until),
             window_hours=lake.config.billing_window_hours,
-            **figures,
+            **figures(connection, published, late),
         )
         yield Netted(connection, proposal, published, sources["verdicts"])
 
@@ -177,15 +160,11 @@ def net_revert(snapshot: Snapshot, run_id: str, at: int, *, rebill: bool) -> Ite
         verdicts = snapshot.source("verdicts", span)
         connection.execute(_REVERT.format(verdicts=verdicts))
         _check_chain(connection, verdicts)
-        if record := record_of(snapshot.lake, run_id):
+        if record := record_of(snapshot.lake, run_id):  # else imported: all between its clicks
             span = Span(to_micros(record.start), to_micros(record.end))
+        clicks, spend, *_ = read_clicks(connection, snapshot.source("clicks", span), decided=False)
+        if record:
             clicks, spend = record.clicks, record.spend_micros
-        else:  # imported: all clicks between its first and its last
-            clicks, spend = _one(
-                connection,
-                "SELECT count(*), coalesce(sum(price_micros), 0)::BIGINT "
-                f"FROM {snapshot.source('clicks', span)}",
-            )
         published = _published(rebill=rebill)
         proposal = Proposal(
             action="revert",
@@ -195,7 +174,6 @@ def net_revert(snapshot: Snapshot, run_id: str, at: int, *, rebill: bool) -> Ite
             at=at,
             clicks=clicks,
             spend_micros=spend,
-            late=_late(connection, published, at - window),
             superseded=dict(connection.sql(_SUPERSEDED.format(verdicts=verdicts)).fetchall()),
             fpr=None,
             cold_start=0,
@@ -203,7 +181,7 @@ def net_revert(snapshot: Snapshot, run_id: str, at: int, *, rebill: bool) -> Ite
             sampled=False,
             settled_until=span.end,
             window_hours=snapshot.lake.config.billing_window_hours,
-            **_figures(connection, published, snapshot.source("clicks", span)),
+            **figures(connection, published, at - window),
         )
         yield Netted(connection, proposal, published, verdicts)
 
@@ -213,18 +191,16 @@ def _connected() -> Iterator[duckdb.DuckDBPyConnection]:
     """Open a DuckDB that spills to disk what its memory limit does not hold."""
     with tempfile.TemporaryDirectory(prefix="replay-verdicts-") as folder, connect() as connection:
         connection.execute("SET temp_directory = ?", [folder])
+        connection.execute("SET preserve_insertion_order = false")  # rows are sorted at the end
         yield connection
 
 
-def _since(snapshot: Snapshot, manifest: RunManifest) -> Snapshot:
-    """Return a snapshot of the decision and verdict files alone that came after a run was made."""
-    then = Snapshot.at_versions(snapshot.lake, manifest.table_versions)
-    found = {}
-    for name in ("decisions", "verdicts"):
-        seen = {file.path for file in then.pinned[name].files}
-        pin = snapshot.pinned[name]
-        found[name] = replace(pin, files=tuple(f for f in pin.files if f.path not in seen))
-    return replace(snapshot, pinned=found)
+def _landed(snapshot: Snapshot, then: Snapshot) -> Snapshot:
+    """Return a snapshot of the decision files alone that are not in an earlier one."""
+    seen = {file.path for file in then.pinned["decisions"].files}
+    pin = snapshot.pinned["decisions"]
+    files = tuple(file for file in pin.files if file.path not in seen)
+    return replace(snapshot, pinned={"decisions": replace(pin, files=files)})
 
 
 def _check_chain(connection: duckdb.DuckDBPyConnection, verdicts: str) -> None:
@@ -246,74 +222,7 @@ def broken(verdict_id: str) -> Inconsistent:
 
 
 def _published(*, rebill: bool) -> str:
-    return "true" if rebill else f"{_EFFECT} <> 'rebill'"
-
-
-class _Figures(TypedDict):
-    moves: dict[str, Tally]
-    causes: dict[str, Tally]
-    outcomes: dict[str, Tally]
-    credits: Tally
-    rebills: Tally
-    neutral: int
-    withheld: Tally
-    advertisers: tuple[AdvertiserMove, ...]
-
-
-def _figures(connection: duckdb.DuckDBPyConnection, published: str, clicks: str) -> _Figures:
-    effects = _tallies(connection, _EFFECT, published)
-    none = Tally(0, 0)
-    withheld = _tallies(connection, _EFFECT, f"NOT ({published})")
-    return {
-        "moves": _tallies(connection, "previous || ' → ' || decision", published),
-        "causes": _tallies(connection, "cause", published),
-        "outcomes": _tallies(connection, "outcome", f"{published} AND outcome IS NOT NULL"),
-        "credits": effects.get("credit", none),
-        "rebills": effects.get("rebill", none),
-        "neutral": effects.get("neutral", none).clicks,
-        "withheld": withheld.get("rebill", none),
-        "advertisers": _advertisers(connection, published, clicks),
-    }
-
-
-def _tallies(connection: duckdb.DuckDBPyConnection, key: str, where: str) -> dict[str, Tally]:
-    query = f"""
-        SELECT {key}, count(*), sum(adjustment_micros)::BIGINT FROM netted WHERE {where}
-        GROUP BY 1 ORDER BY 2 DESC, 1
-    """
-    return {k: Tally(clicks, micros) for k, clicks, micros in connection.sql(query).fetchall()}
-
-
-def _late(connection: duckdb.DuckDBPyConnection, published: str, before: int) -> Tally:
-    """Count the re-bills among what is published whose click is older than `before` (µs)."""
-    query = f"""
-        SELECT count(*), coalesce(sum(adjustment_micros), 0)::BIGINT FROM netted
-        WHERE {published} AND {_EFFECT} = 'rebill' AND epoch_us(ts) < {before}
-    """
-    return Tally(*_one(connection, query))
-
-
-def _advertisers(
-    connection: duckdb.DuckDBPyConnection, published: str, clicks: str
-) -> tuple[AdvertiserMove, ...]:
-    """Return the moves by advertiser, the largest first."""
-    query = f"""
-        WITH moved AS (
-          SELECT advertiser_id,
-            count(*) FILTER ({_EFFECT} = 'credit') AS credited,
-            count(*) FILTER ({_EFFECT} = 'rebill') AS rebilled,
-            coalesce(sum(adjustment_micros) FILTER ({_EFFECT} = 'credit'), 0)::BIGINT AS credit,
-            coalesce(sum(adjustment_micros) FILTER ({_EFFECT} = 'rebill'), 0)::BIGINT AS rebill
-          FROM netted WHERE {published} GROUP BY 1
-        ),
-        spent AS (
-          SELECT advertiser_id, sum(price_micros)::BIGINT AS spend FROM {clicks} GROUP BY 1
-        )
-        SELECT advertiser_id, credited, rebilled, credit, rebill, coalesce(spend, 0)
-        FROM moved LEFT JOIN spent USING (advertiser_id)
-        ORDER BY rebill - credit DESC, credited + rebilled DESC, advertiser_id
-    """
-    return tuple(AdvertiserMove(*row) for row in connection.sql(query).fetchall())
+    return "true" if rebill else f"{EFFECT} <> 'rebill'"
 
 
 def _one(connection: duckdb.DuckDBPyConnection, query: str) -> tuple[int, ...]:

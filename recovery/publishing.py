@@ -290,6 +290,9 @@ def _rows(netted: Netted, record: Publication) -> Iterator[pa.RecordBatch]:
         columns = {name: batch[name] for name in batch.schema.names} | {
             "verdict_id": ids,
             "run_id": pa.repeat(record.run_id, batch.num_rows),
+            "model_version": pa.repeat(
+                pa.scalar(record.model_version, pa.string()), batch.num_rows
+            ),
             "issued_at": pa.repeat(pa.scalar(record.at, TIMESTAMP), batch.num_rows),
             "ledger_seq": pa.array(np.arange(number, number + batch.num_rows)),
         }
