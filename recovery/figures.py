@@ -8,14 +8,9 @@ from typing import TypedDict
 
 import duckdb
 
+from recovery.ledger import EFFECT
 from recovery.proposal import AdvertiserMove
 from replay.summary import Tally
-
-EFFECT = """
-CASE WHEN previous <> 'invalid' AND decision = 'invalid' THEN 'credit'
-  WHEN previous = 'invalid' AND decision <> 'invalid' THEN 'rebill' ELSE 'neutral' END
-"""
-
 
 _MOVED = f"""
 CREATE TEMP TABLE moved AS
@@ -76,10 +71,10 @@ def figures(connection: duckdb.DuckDBPyConnection, published: str, late: int) ->
         "causes": _tallies(connection, "cause", published),
         "outcomes": _tallies(connection, "outcome", f"{published} AND outcome IS NOT NULL"),
         "credits": effects.get("credit", none),
-        "rebills": effects.get("rebill", none),
+        "rebills": effects.get("re-bill", none),
         "neutral": effects.get("neutral", none).clicks,
-        "withheld": withheld.get("rebill", none),
-        "late": _tallies(connection, "effect", f"{published} AND late").get("rebill", none),
+        "withheld": withheld.get("re-bill", none),
+        "late": _tallies(connection, "effect", f"{published} AND late").get("re-bill", none),
         "advertisers": _advertisers(connection, published),
     }
 
@@ -100,9 +95,9 @@ def _advertisers(
         WITH sums AS (
           SELECT advertiser_id,
             coalesce(sum(clicks) FILTER (effect = 'credit'), 0)::BIGINT AS credited,
-            coalesce(sum(clicks) FILTER (effect = 'rebill'), 0)::BIGINT AS rebilled,
+            coalesce(sum(clicks) FILTER (effect = 're-bill'), 0)::BIGINT AS rebilled,
             coalesce(sum(micros) FILTER (effect = 'credit'), 0)::BIGINT AS credit,
-            coalesce(sum(micros) FILTER (effect = 'rebill'), 0)::BIGINT AS rebill
+            coalesce(sum(micros) FILTER (effect = 're-bill'), 0)::BIGINT AS rebill
           FROM moved WHERE {published} GROUP BY 1
         )
         SELECT advertiser_id, credited, rebilled, credit, rebill, coalesce(micros, 0)::BIGINT

@@ -171,6 +171,7 @@ GATES: tuple[Gate, ...] = (
     ),
 )
 _NAMES = tuple(gate.name for gate in GATES)
+FIXED = frozenset(gate.name for gate in GATES if gate.fixed)
 
 
 def judge(

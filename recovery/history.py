@@ -7,7 +7,7 @@ from typing import Any
 
 import duckdb
 
-from recovery.ledger import Publication, publications
+from recovery.ledger import EFFECT, Publication, publications
 from replay.errors import BadInput
 from replay.lake import Lake
 from replay.snapshot import Snapshot, connect, reading
@@ -18,12 +18,12 @@ from scorer.errors import nearest
 _RUNS = """
 WITH last AS (SELECT click_id, max(ledger_seq) AS ledger_seq FROM {verdicts} GROUP BY click_id)
 SELECT run_id, count(*), min(v.ledger_seq), max(v.ledger_seq), epoch_us(min(issued_at)),
-  [count(*) FILTER (v.decision = 'invalid'),
-   coalesce(sum(adjustment_micros) FILTER (v.decision = 'invalid'), 0)::BIGINT],
-  [count(*) FILTER (previous = 'invalid'),
-   coalesce(sum(adjustment_micros) FILTER (previous = 'invalid'), 0)::BIGINT],
+  [count(*) FILTER (effect = 'credit'),
+   coalesce(sum(adjustment_micros) FILTER (effect = 'credit'), 0)::BIGINT],
+  [count(*) FILTER (effect = 're-bill'),
+   coalesce(sum(adjustment_micros) FILTER (effect = 're-bill'), 0)::BIGINT],
   count(*) FILTER (last.ledger_seq IS NOT NULL)
-FROM {verdicts} v LEFT JOIN last USING (click_id, ledger_seq)
+FROM (SELECT *, {effect} AS effect FROM {verdicts}) v LEFT JOIN last USING (click_id, ledger_seq)
 GROUP BY run_id ORDER BY max(v.ledger_seq)
 """
 
@@ -67,7 +67,7 @@ def published_runs(lake: Lake) -> list[PublishedRun]:
     """Return every run that the ledger has verdicts of, oldest first."""
     records = publications(lake)
     with _opened(lake) as (connection, verdicts):
-        rows = connection.sql(_RUNS.format(verdicts=verdicts)).fetchall()
+        rows = connection.sql(_RUNS.format(verdicts=verdicts, effect=EFFECT)).fetchall()
     return [
         PublishedRun(
             run_id,

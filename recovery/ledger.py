@@ -25,6 +25,11 @@ from scorer.errors import Inconsistent
 
 NAMESPACE: UUID = uuid5(NAMESPACE_URL, "slidr-replay/verdict")
 FIRST = "first"
+# SQL for what a verdict does to the bill: credit, re-bill or neutral.
+EFFECT = """
+CASE WHEN previous <> 'invalid' AND decision = 'invalid' THEN 'credit'
+  WHEN previous = 'invalid' AND decision <> 'invalid' THEN 're-bill' ELSE 'neutral' END
+"""
 BATCH_ROWS = 32_768
 RECORD = "publication"
 

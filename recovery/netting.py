@@ -12,8 +12,8 @@ from dataclasses import dataclass, replace
 
 import duckdb
 
-from recovery.figures import EFFECT, figures, read_clicks
-from recovery.ledger import head, record_of
+from recovery.figures import figures, read_clicks
+from recovery.ledger import EFFECT, head, record_of
 from recovery.proposal import Proposal
 from replay.runs import RunFolder, RunManifest
 from replay.snapshot import Snapshot, connect
@@ -222,7 +222,7 @@ def broken(verdict_id: str) -> Inconsistent:
 
 
 def _published(*, rebill: bool) -> str:
-    return "true" if rebill else f"{EFFECT} <> 'rebill'"
+    return "true" if rebill else f"{EFFECT} <> 're-bill'"
 
 
 def _one(connection: duckdb.DuckDBPyConnection, query: str) -> tuple[int, ...]:

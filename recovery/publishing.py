@@ -7,7 +7,7 @@ again and nets again. Preview and publication net with the same SQL.
 
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from random import SystemRandom
@@ -25,6 +25,7 @@ from recovery.gates import (
     check_overrides,
     judge,
 )
+from recovery.history import published_run
 from recovery.ledger import RECORD, Publication, head, newest, record_of, verdict_ids
 from recovery.netting import Netted, broken, net_revert, net_run
 from recovery.proposal import Action, Proposal
@@ -32,7 +33,7 @@ from replay.errors import BadInput, LakeBusy
 from replay.lake import Lake, writing
 from replay.runs import check_run, read_manifest, run_folder
 from replay.snapshot import Snapshot, reading
-from replay.span import to_datetime
+from replay.span import Span, to_datetime
 from replay.tables import CLICKS, DECISIONS, TIMESTAMP, VERDICTS
 from scorer.errors import Inconsistent
 
@@ -192,7 +193,7 @@ class _Correction:
         )
         self._lake.append(
             "verdicts",
-            _rows(netted, record),
+            _rows(netted, record, lambda: self._still(snapshot, proposal.span)),
             self.transaction(ledger),
             {RECORD: json.dumps(record.model_dump(mode="json"), ensure_ascii=False)},
             ledger,
@@ -204,6 +205,12 @@ class _Correction:
             raise BadInput(nothing(proposal))
         if objecting := [gate for gate in gates if gate.verdict == "object"]:
             raise GateObjects(objection(proposal, objecting))
+
+    def _still(self, snapshot: Snapshot, span: Span) -> None:
+        """Raise LakeBusy where production's decisions of the span came in since the snapshot."""
+        now = Snapshot.take(self._lake, tables=(DECISIONS,))
+        if now.pinned["decisions"].within(span) != snapshot.pinned["decisions"].within(span):
+            raise LakeBusy(f"decisions of {span} came in meanwhile")
 
     def _judge(self, proposal: Proposal) -> tuple[Judged, ...]:
         return judge(self.gates, proposal, self._lake.config.gates, self._terms.overrides)
@@ -237,6 +244,11 @@ class _Run(_Correction):
 class _Revert(_Correction):
     gates = REBILL_GATES
 
+    def __init__(self, lake: Lake, run_id: str, terms: Terms) -> None:
+        super().__init__(lake, run_id, terms)
+        if run_id == "latest" and (run := published_run(lake, run_id)):
+            self._subject = run.run_id
+
     @property
     def run_id(self) -> str:
         return UNDONE + self._subject
@@ -268,8 +280,10 @@ def objection(proposal: Proposal, objecting: list[Judged]) -> str:
     )
 
 
-def _rows(netted: Netted, record: Publication) -> Iterator[pa.RecordBatch]:
-    """Yield the verdicts in log order, numbered.
+def _rows(
+    netted: Netted, record: Publication, check: Callable[[], None]
+) -> Iterator[pa.RecordBatch]:
+    """Yield the verdicts in log order, numbered; `check` is called at the end, before the commit.
 
     Raises Inconsistent where their count is off or the ledger has one of their ids: in both cases
     before anything is committed, since the commit takes all of them.
@@ -299,11 +313,18 @@ def _rows(netted: Netted, record: Publication) -> Iterator[pa.RecordBatch]:
         arrays = [columns[name] for name in VERDICTS.schema.names]
         yield pa.RecordBatch.from_arrays(arrays, VERDICTS.schema.names)
         number += batch.num_rows
-    twice = f"SELECT verdict_id FROM {netted.ledger} JOIN issued USING (verdict_id) LIMIT 1"
-    for (verdict_id,) in issued.sql(twice).fetchall():
+    again = f"SELECT verdict_id FROM {netted.ledger} JOIN issued USING (verdict_id) LIMIT 1"
+    for (verdict_id,) in issued.sql(again).fetchall():
         raise broken(verdict_id)
+    twice = "SELECT verdict_id FROM issued GROUP BY 1 HAVING count(*) > 1 LIMIT 1"
+    for (verdict_id,) in issued.sql(twice).fetchall():
+        raise Inconsistent(
+            f"{record.run_id}: verdict {verdict_id} would be published twice, so a click or its "
+            "decision stands twice in the log; nothing was published"
+        )
     if number != record.last + 1:
         raise Inconsistent(
             f"{record.run_id}: {record.verdicts:,} verdicts were to be published and "
             f"{number - record.first:,} were found; nothing was published"
         )
+    check()

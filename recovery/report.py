@@ -44,12 +44,15 @@ def record_lines(record: Publication, currency: str) -> Iterator[str]:
     yield effects_line(record.credits, record.rebills, record.neutral, currency)
     if record.withheld.clicks:
         amount = money(record.withheld.micros, currency, signed=True)
+        how = "revert it again" if record.of else "replay the span again and publish that run"
         yield (
             f"{record.withheld.clicks:,} re-bills ({amount}) were withheld: to have them too, "
-            "replay the span again and publish that run with --rebill"
+            f"{how} with --rebill"
         )
     if record.overrides:
-        yield f"overriding {', '.join(record.overrides)}: {record.reason}"
+        yield f"overriding {', '.join(record.overrides)}"
+    if record.reason:
+        yield f"reason: {record.reason}"
 
 
 def effects_line(credits: Tally, rebills: Tally, neutral: int, currency: str) -> str:  # noqa: A002

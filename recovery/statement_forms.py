@@ -17,7 +17,7 @@ from rich.text import Text
 
 from recovery.balances import DAY, Standing
 from recovery.statement import Account, Item, Statement, total
-from replay.formats import money, new_table
+from replay.formats import money, new_table, printable
 from replay.span import iso, to_datetime
 
 COLUMNS = (
@@ -136,7 +136,7 @@ def statement_report(found: Statement) -> Iterator[RenderableType]:
         return
     yield Text(_head(found))
     for name, accounts in found.advertisers.items():
-        yield Text(f"\nadvertiser {name}")
+        yield Text(f"\nadvertiser {printable(name)}")
         yield _table(accounts, found.currency)
     if len(found.advertisers) > 1:
         yield Text(f"\nall {len(found.advertisers):,} advertisers")

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import duckdb
 
+from recovery.ledger import EFFECT
 from replay.snapshot import Snapshot
 from replay.summary import Tally
 
@@ -27,22 +28,19 @@ class Totals:
 
 _TOTALS = """
 SELECT count(*), count(DISTINCT click_id),
-  count(*) FILTER (credit), coalesce(sum(adjustment_micros) FILTER (credit), 0)::BIGINT,
-  count(*) FILTER (rebill), coalesce(sum(adjustment_micros) FILTER (rebill), 0)::BIGINT,
-  count(*) FILTER (NOT credit AND NOT rebill),
+  count(*) FILTER (effect = 'credit'),
+  coalesce(sum(adjustment_micros) FILTER (effect = 'credit'), 0)::BIGINT,
+  count(*) FILTER (effect = 're-bill'),
+  coalesce(sum(adjustment_micros) FILTER (effect = 're-bill'), 0)::BIGINT,
+  count(*) FILTER (effect = 'neutral'),
   coalesce(sum(adjustment_micros), 0)::BIGINT, coalesce(max(ledger_seq), 0)
-FROM (
-  SELECT click_id, adjustment_micros, ledger_seq,
-    decision = 'invalid' AND previous <> 'invalid' AS credit,
-    decision <> 'invalid' AND previous = 'invalid' AS rebill
-  FROM {verdicts}
-)
+FROM (SELECT *, {effect} AS effect FROM {verdicts})
 """
 
 
 def read_totals(connection: duckdb.DuckDBPyConnection, snapshot: Snapshot) -> Totals:
     """Add up a ledger."""
-    query = _TOTALS.format(verdicts=snapshot.source("verdicts"))
+    query = _TOTALS.format(verdicts=snapshot.source("verdicts"), effect=EFFECT)
     row = connection.sql(query).fetchall()[0]
     return Totals(
         row[0], row[1], Tally(*row[2:4]), Tally(*row[4:6]), row[6], net_micros=row[7], head=row[8]

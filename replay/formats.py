@@ -1,7 +1,9 @@
 """How figures are written for people; the only place where money is rounded."""
 
 from collections.abc import Iterable
+from typing import Any
 
+from rich.console import RenderableType
 from rich.table import Table
 
 from scorer.metrics import Share
@@ -42,9 +44,28 @@ def bar(part: int, whole: int) -> str:
     return f"{share:7.2%} " + ("█" * round(share * BAR_WIDTH) or ("▏" if part else ""))
 
 
+class _PlainTable(Table):
+    """A table that shows control characters instead of sending them to the terminal."""
+
+    def add_row(self, *cells: RenderableType | None, **options: Any) -> None:  # noqa: ANN401
+        shown = (printable(cell) if isinstance(cell, str) else cell for cell in cells)
+        super().add_row(*shown, **options)
+
+
+def printable(text: str) -> str:
+    """Write a text from outside so that it can't move a terminal's cursor or change its colours.
+
+    >>> print(printable("adv" + chr(27) + "[31m"))
+    adv\\x1b[31m
+    """
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() or c == "\n" else repr(c)[1:-1] for c in text)
+
+
 def new_table(*columns: str) -> Table:
     """Return an empty table; a column whose name begins with `>` is aligned right."""
-    made = Table(box=None, pad_edge=False, padding=(0, 3, 0, 0), header_style="bold")
+    made = _PlainTable(box=None, pad_edge=False, padding=(0, 3, 0, 0), header_style="bold")
     for column in columns:
         made.add_column(column.removeprefix(">"), justify="right" if column[:1] == ">" else "left")
     return made
@@ -52,7 +73,7 @@ def new_table(*columns: str) -> Table:
 
 def described(rows: Iterable[tuple[str, str]]) -> Table:
     """Return a table of labels and what they stand for."""
-    made = Table(show_header=False, box=None, pad_edge=False, padding=(0, 3, 0, 0))
+    made = _PlainTable(show_header=False, box=None, pad_edge=False, padding=(0, 3, 0, 0))
     for label, text in rows:
         made.add_row(label, text)
     return made

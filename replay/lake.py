@@ -118,25 +118,34 @@ class Lake:
                 stem = uuid4().hex[:20]
                 head = delta.transaction_version("head") or 0
                 transactions.append(Transaction("head", head + 1))
-            parts = list(write_parts(self.home / name, table, batches, stem))
-            if not parts:
-                return 0
-            schema = self._widen(delta, table, parts)
+            folder = self.home / name
             properties = CommitProperties(
                 custom_metadata=dict(metadata or {}), app_transactions=transactions
             )
-            written = [self.home / name / part.path for part in parts]
-            if exclusive is not None:
-                keep(written)
             try:
+                parts = list(write_parts(folder, table, batches, stem))
+                if not parts:
+                    return 0
+                schema = self._widen(delta, table, parts)
+                if exclusive is not None:
+                    keep(folder / part.path for part in parts)
                 self._commit(delta, name, [part.action() for part in parts], schema, properties)
-            except LakeBusy:
-                for path in written if exclusive is not None else ():
-                    path.unlink()
-                raise
+            except Exception as exc:
+                # Delta may fail after its commit, as at a checkpoint that finds no room.
+                if isinstance(exc, LakeBusy) or not self._committed(name, transaction):
+                    for path in folder.glob(f"date=*/part-{stem}-*") if exclusive else ():
+                        path.unlink()
+                    raise
             if exclusive is not None:
-                keep(sorted((self.home / name / "_delta_log").glob("*.json"))[-1:])
+                logs = sorted((folder / "_delta_log").glob("*.json"))
+                keep([folder, *logs[:1], *logs[-1:]])
         return sum(part.rows for part in parts)
+
+    def _committed(self, name: str, transaction: tuple[str, int]) -> bool:
+        try:
+            return (self.transaction(name, transaction[0]) or 0) >= transaction[1]
+        except (ReplayError, OSError):
+            return False
 
     def rewrite(
         self, delta: DeltaTable, name: str, old: Sequence[str], batches: Iterable[pa.RecordBatch]

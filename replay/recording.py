@@ -50,12 +50,19 @@ def record_run(lake: Lake, run_id: str) -> int:
 
 def _refuse_others(snapshot: Snapshot, span: Span) -> None:
     with connect(1) as connection:
-        source = snapshot.source("decisions", span)
-        logged = connection.sql(f"SELECT count(*) FROM {source}").fetchall()[0][0]
+        logged, corrected = (
+            connection.sql(f"SELECT count(*) FROM {snapshot.source(name, span)}").fetchall()[0][0]
+            for name in ("decisions", "verdicts")
+        )
     if logged:
         raise BadInput(
             f"production already has {logged:,} decisions in {span}; "
             "a run can be recorded only where there are none"
+        )
+    if corrected:
+        raise BadInput(
+            f"the ledger already has {corrected:,} verdicts in {span}, which started from no "
+            "decision; a run can be recorded only before anything is published"
         )
 
 

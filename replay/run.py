@@ -225,6 +225,7 @@ def _manifest(
         slice_length_us=plan.slice_length,
         slices=slices,
         table_versions=plan.snapshot.versions,
+        log_digest=plan.snapshot.digest(),
         code_version=code_version(),
         counts={
             "read": read,

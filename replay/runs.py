@@ -25,7 +25,7 @@ import pyarrow.parquet as pq
 from pydantic import AwareDatetime, BaseModel, ConfigDict, ValidationError
 
 from replay.lake import Lake, writing
-from replay.snapshot import quoted
+from replay.snapshot import Snapshot, quoted
 from replay.span import Span, to_micros
 from scorer.errors import BadInput, Inconsistent, nearest
 
@@ -36,8 +36,9 @@ HASHING = 2  # threads
 class RunManifest(BaseModel):
     """`manifest.json` of a finished run; times are UTC, `start` and `end` the span [start, end).
 
-    `lake_id` is that of the lake whose log was read, `settled_until` the moment up to which that
-    log was whole, `known_until` its last click or purchase. `digests` are the parts' SHA-256.
+    `lake_id` is that of the lake whose log was read, `log_digest` which files that was made of,
+    `settled_until` the moment up to which it was whole, `known_until` its last click or purchase.
+    `digests` are the parts' SHA-256.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -62,6 +63,7 @@ class RunManifest(BaseModel):
     slice_length_us: int
     slices: int
     table_versions: dict[str, int]
+    log_digest: str
     code_version: str
     counts: dict[str, int]
     digests: dict[str, str]
@@ -141,13 +143,17 @@ def run_ids(lake: Lake) -> list[str]:
     return sorted(p.parent.name for p in (lake.home / "runs").glob(f"[!.]*/{MANIFEST}"))
 
 
+def _names(folder: Path) -> set[str]:
+    return {path.name for path in folder.iterdir()} if folder.is_dir() else set()
+
+
 def run_folder(lake: Lake, run_id: str) -> RunFolder:
     """Return a finished run's folder; raise BadInput, with the nearest ids, where there is none."""
     known = run_ids(lake)
     if run_id == "latest" and known:
         run_id = known[-1]
     if run_id not in known:
-        if (lake.home / "runs" / f".{run_id}.unfinished").is_dir():
+        if f".{run_id}.unfinished" in _names(lake.home / "runs"):
             raise BadInput(f"run {run_id} is not finished; wait for it, or replay the span again")
         hint = nearest(run_id, known, "`replay runs list` shows the finished runs.")
         raise BadInput(f"no run named {run_id!r}. {hint}")
@@ -164,13 +170,11 @@ def check_run(lake: Lake, folder: RunFolder, manifest: RunManifest) -> None:
         raise BadInput(
             f"run {manifest.run_id} was made on another lake; replay its span on {lake.home}"
         )
-    for name, version in manifest.table_versions.items():
-        table = lake.delta(name)
-        if table is None or table.version() < version:
-            raise BadInput(
-                f"run {manifest.run_id} was made on a copy of this lake that knows more: its table "
-                f"{name} was at version {version}; replay the span on {lake.home}"
-            )
+    if not _same_log(lake, manifest):
+        raise BadInput(
+            f"run {manifest.run_id} was made on a copy of this lake that went on by itself; replay "
+            f"its span on {lake.home}"
+        )
     found = folder.digests()
     for name in sorted(manifest.digests.keys() | found.keys()):
         if manifest.digests.get(name) != found.get(name):
@@ -178,6 +182,15 @@ def check_run(lake: Lake, folder: RunFolder, manifest: RunManifest) -> None:
                 f"{folder.path / name} is not what run {manifest.run_id} wrote (its SHA-256 "
                 "differs from the manifest's); replay the span again"
             )
+
+
+def _same_log(lake: Lake, manifest: RunManifest) -> bool:
+    """Whether a run's table versions hold here what they held where it was made."""
+    for name, version in manifest.table_versions.items():
+        table = lake.delta(name)
+        if table is None or table.version() < version:
+            return False
+    return Snapshot.at_versions(lake, manifest.table_versions).digest() == manifest.log_digest
 
 
 def read_manifest(folder: RunFolder) -> RunManifest:

@@ -7,6 +7,7 @@ before the clicks, so a later look at those tables sees at least what belongs to
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from hashlib import sha256
 from pathlib import Path
 
 import duckdb
@@ -85,6 +86,16 @@ class Snapshot:
     def versions(self) -> dict[str, int]:
         """Table name → pinned version, for the tables that exist."""
         return {name: pin.version for name, pin in self.pinned.items() if pin.version >= 0}
+
+    def digest(self) -> str:
+        """Return the SHA-256 of which files the tables are made of, with their rows and times.
+
+        Copies of a lake share it for as long as neither goes on by itself.
+        """
+        home = str(self.lake.home)
+        files = (file for pin in self.pinned.values() for file in pin.files)
+        names = sorted(f"{f.path.removeprefix(home)} {f.rows} {f.first} {f.last}" for f in files)
+        return sha256("\n".join(names).encode()).hexdigest()
 
     def rows(self, name: str, span: Span | None = None) -> int:
         """Upper bound of a table's rows in the span, from file statistics alone."""

@@ -157,7 +157,7 @@ def _suggest(home: str | None, manifest: RunManifest, summary: Summary, folder: 
     if summary.changes["missing"].clicks == summary.changed.clicks > 0:
         command = command_line(home, "import", "decisions", "--from-run", manifest.run_id)
         click.echo(f"  {command}    # where nothing was logged: let this run stand as production's")
-    if summary.changed.clicks:
+    elif summary.changed.clicks:
         command = command_line(home, "verdicts", "publish", manifest.run_id)
         click.echo(f"  {command}    # what publishing these corrections would do")
     command = command_line(home, "runs", "show", manifest.run_id)

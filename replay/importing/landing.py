@@ -17,6 +17,7 @@ from replay.snapshot import Snapshot, sql_type
 
 LEAD_MICROS = 300_000_000
 NO_CLICK = "no such click in the log"
+CORRECTED = "the click has a verdict already, which started from no decision"
 TOO_LATE = "lands less than 5 minutes before its valid_from"
 _TRUTHS = "('true', 'false', 't', 'f', 'yes', 'no')"
 
@@ -58,7 +59,7 @@ class Landing:
                           FROM {chosen})
                 """
             case "decisions":
-                return self._with_click(chosen, "")
+                return self._with_click(chosen, "", refuse_corrected=True)
             case "verdicts":
                 return self._with_click(chosen, self._ledger())
             case "profiles_user" | "profiles_ip":
@@ -66,13 +67,22 @@ class Landing:
             case _:
                 return f"SELECT row, {_NONE} AS problem FROM {chosen}"
 
-    def _with_click(self, chosen: str, further: str) -> str:
-        clicks = self.snapshot.source("clicks")
+    def _with_click(self, chosen: str, further: str, *, refuse_corrected: bool = False) -> str:
+        """SQL for rows that belong to a click.
+
+        A decision that lands after a verdict on its click would change what the verdict started
+        from, and with it the sum of the ledger: with `refuse_corrected` it does not land.
+        """
+        clicks, verdicts = self.snapshot.source("clicks"), self.snapshot.source("verdicts")
+        corrected = f"(SELECT DISTINCT click_id AS corrected FROM {verdicts})"
+        late = f"WHEN corrected IS NOT NULL THEN {problem('click_id', CORRECTED)}"
         return f"""
             SELECT row, c.seq, c.ts,
-                   CASE WHEN c.seq IS NULL THEN {problem("click_id", NO_CLICK)} END AS problem
+                   CASE WHEN c.seq IS NULL THEN {problem("click_id", NO_CLICK)}
+                        {late if refuse_corrected else ""} END AS problem
                    {further}
             FROM {chosen} LEFT JOIN (SELECT click_id, seq, ts FROM {clicks}) c USING (click_id)
+            {f"LEFT JOIN {corrected} ON click_id = corrected" if refuse_corrected else ""}
         """
 
     def _ledger(self) -> str:

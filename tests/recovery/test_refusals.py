@@ -199,7 +199,7 @@ def test_a_publication_is_undone_without_its_run(tmp_path: Path) -> None:
     assert sum(row["adjustment_micros"] for row in stored(lake)) == 0
 
 
-@pytest.mark.parametrize("name", ["latest", "", "revert-", "two"])
+@pytest.mark.parametrize("name", ["", "revert-", "two"])
 def test_what_was_never_published_is_not_reverted(tmp_path: Path, name: str) -> None:
     lake = known().copy(tmp_path)
     publish(lake, known().id("two"), ALL, SOON)

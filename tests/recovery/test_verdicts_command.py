@@ -105,7 +105,7 @@ def test_gates_that_object_say_how_to_override_them(lake: Lake, replay: Replay) 
     assert "--yes" in command
     code, out, err = replay(*("the wave" if word == "WHY" else word for word in command))
     assert (code, err) == (0, "")
-    assert f"overriding {names}: the wave\n" in out
+    assert f"overriding {names}\nreason: the wave\n" in out
     for row in stored(lake):
         assert row["reason"].endswith(f"; overriding {names}: the wave")
 

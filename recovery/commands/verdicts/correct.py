@@ -10,13 +10,13 @@ import click
 from recovery.commands.verdicts.deliver import deliver_now, end, show_delivery
 from recovery.delivered import Delivery
 from recovery.delivery import check_sinks
-from recovery.gates import GateObjects
+from recovery.gates import FIXED, GateObjects
 from recovery.ledger import Publication
 from recovery.publishing import Preview, Terms, nothing, objection
 from recovery.report import preview_report, record_lines
 from recovery.sinks import open_sinks
 from recovery.sinks.sink import Sink, SinkUnreachable
-from replay.console import command_line, open_lake, print_json, screen, user_name
+from replay.console import command_line, open_lake, print_json, screen, user_name, warn
 from replay.cursors import lags
 from replay.errors import BadInput
 from replay.lake import Lake
@@ -27,6 +27,7 @@ from replay.tables import VERDICTS
 F = TypeVar("F", bound=Callable[..., Any])
 Propose = Callable[[Lake, str, Terms, int], Preview]
 Commit = Callable[[Lake, str, Terms, int], Publication]
+CLOCK_MICROS = 60_000_000
 RUN = "run"  # under this key of a context's meta stands the JSON of the run that is published
 
 
@@ -79,16 +80,22 @@ def correct(asked: Asked, run_id: str, terms: Terms, propose: Propose, commit: C
     """Preview a correction, ask, commit it and deliver; exit as the command does."""
     lake = open_lake(asked.home)
     sinks = open_sinks(lake)  # what is wrong with them must show before anything is published
-    preview = propose(lake, run_id, terms, now_micros())
+    now = now_micros()
+    preview = propose(lake, run_id, terms, now)
+    if preview.proposal.at > now + CLOCK_MICROS:
+        warn(
+            f"the ledger's newest verdict was issued {iso_local(preview.proposal.at)}, after this "
+            "machine's clock: the billing window is counted from there; set the clock right"
+        )
     record = preview.published
     if not asked.as_json:
         _show(lake, preview, sinks)
     if not _goes_on(asked, preview, terms):
         _stop(asked, preview)
         return
-    if not asked.no_deliver:
-        _check(sinks)
     if record is None and preview.proposal.verdicts:
+        if not asked.no_deliver:
+            _check(sinks)
         record = commit(lake, run_id, terms, now_micros())
         if not asked.as_json:
             click.echo("\n".join(record_lines(record, lake.config.currency)))
@@ -167,7 +174,7 @@ def _goes_on(asked: Asked, preview: Preview, terms: Terms) -> bool:
 
 
 def _suggest_overrides(asked: Asked, preview: Preview, terms: Terms) -> None:
-    fixed = [g.name for g in preview.objections if g.name in ("sampled", "unsettled")]
+    fixed = [gate.name for gate in preview.objections if gate.name in FIXED]
     if fixed:
         click.echo(
             f"\nNothing can be published: {' and '.join(fixed)} can't be overridden. Replay the "

@@ -24,7 +24,7 @@ def revert(
     home: str | None,
     as_json: bool,
 ) -> None:
-    """Undo a published run, or a revert (its id is `revert-RUN_ID`).
+    """Undo a published run, or a revert (its id is `revert-RUN_ID`); `latest` is the newest.
 
     Restores, click by click, the decision before the run, where the run's verdict is still the last
     one; the others are listed. Undoing a credit bills the click again, so it takes --rebill.

@@ -8,7 +8,7 @@ from recovery.commands.verdicts.list_ import run_json, verdict_json, verdicts_ta
 from recovery.history import PublishedRun, chain, published_run, unknown
 from recovery.report import effects_line, gates_table, record_lines
 from replay.console import home_option, json_option, open_lake, print_json, screen
-from replay.formats import described, money
+from replay.formats import described, money, printable
 from replay.span import iso_local
 
 
@@ -44,7 +44,7 @@ def show(id_: str, home: str | None, as_json: bool) -> None:
 
 def _show_run(run: PublishedRun, currency: str) -> None:
     if not run.records:
-        click.echo(f"run {run.run_id}: {run.verdicts:,} verdicts, imported")
+        click.echo(f"run {printable(run.run_id)}: {run.verdicts:,} verdicts, imported")
         click.echo(effects_line(run.credits, run.rebills, run.neutral, currency))
     for record in run.records:
         click.echo("\n".join(record_lines(record, currency)))

@@ -46,9 +46,9 @@ main(arguments)
 """
 PLACES = [
     ("replay.importing.importer:stage", 1),
-    ("replay.lake:_PartWriter.write", 1),
+    ("replay.parts:_PartWriter.write", 1),
     ("replay.lake:Lake._commit", 1),
-    ("replay.lake:_PartWriter.close", 3),
+    ("replay.parts:_PartWriter.close", 3),
     ("replay.lake:Lake._commit", 2),
     ("replay.commands.import_:_show", 1),
 ]
