@@ -45,6 +45,7 @@ PRELOADED = (
     "recovery.commands.verdicts.publish",
     "recovery.commands.verdicts.revert",
 )
+LOST = 255
 READ_ONLY = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
 
 
@@ -139,9 +140,16 @@ class Command:
         return process
 
     def finish(self, home: Path) -> int | None:
-        """Run it to the end; return its exit code."""
-        process = self.start(home)
-        process.join()
+        """Run it to the end; return its exit code.
+
+        Multiprocessing says 255 where its fork server was lost and with it the code, which no
+        command gives: then the command is run again, as its user would.
+        """
+        for _ in range(3):
+            process = self.start(home)
+            process.join()
+            if process.exitcode != LOST:
+                break
         return process.exitcode
 
     def steps(self, home: Path) -> tuple[list[str], float]:

@@ -202,6 +202,6 @@ def test_kills_of_a_large_publish() -> None:
         case = large(Path(folder) / "lake", 100_000)
         assert case.states[1].num_rows >= 100_000
         kills = int(os.environ.get("REPLAY_KILLS", "1000"))
-        toll = kill_many(case, Path(folder), kills, most=12, workers=2)
+        toll = kill_many(case, Path(folder), kills, most=40, workers=2)
         both = [toll.hits[f"{name} {side}"] for name in ("publish", "revert") for side in SIDES]
         assert min(both) > kills // 50
