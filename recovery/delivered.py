@@ -10,9 +10,8 @@ from replay.cursors import DeadLetter
 class Served:
     """What one sink got: `sent` verdicts, those of dead letters among them, from `first` on.
 
-    It is now at `ledger_seq` of the ledger's `head`. `left_behind` counts the verdicts that it
-    refused in this delivery and that became or stayed dead letters; `dead_letters` are all that it
-    has. `error` says what stopped the delivery.
+    It is now at `ledger_seq` of the ledger's `head`. `dead_letters` are all that it has, those of
+    earlier deliveries among them. `error` says what stopped the delivery.
     """
 
     sink: str
@@ -22,17 +21,21 @@ class Served:
     first: int | None
     ledger_seq: int
     head: int
-    left_behind: int
     dead_letters: tuple[DeadLetter, ...]
     error: str | None
     seconds: float
 
     @property
     def exit_code(self) -> int:
-        """2 where the sink could not be served, 1 where it left verdicts behind, else 0."""
+        """2 where the sink could not be served, 1 where it has dead letters, else 0."""
         if self.error is not None:
             return 2
-        return 1 if self.left_behind else 0
+        return 1 if self.dead_letters else 0
+
+    @property
+    def withheld(self) -> int:
+        """How many verdicts its dead letters are."""
+        return sum(letter.verdicts for letter in self.dead_letters)
 
     def to_json(self) -> dict[str, Any]:
         """Return it as plain data."""
@@ -55,6 +58,17 @@ class Delivery:
     def problems(self) -> list[str]:
         """One line for each sink that was not served to the end."""
         return [served.error for served in self.sinks if served.error is not None]
+
+    @property
+    def warnings(self) -> list[str]:
+        """One line for each sink that lacks verdicts because it refused them."""
+        return [
+            f"sink {served.sink!r} lacks {served.withheld:,} verdict"
+            f"{'s' if served.withheld > 1 else ''} that it refused (dead letters); to send them "
+            "again: replay verdicts deliver --dead-letters"
+            for served in self.sinks
+            if served.dead_letters
+        ]
 
     def to_json(self) -> dict[str, Any]:
         """Return it as plain data."""

@@ -5,11 +5,10 @@ from is its own word where it can tell, else its cursor. The cursor is written a
 the batch. A lock file for each sink keeps two deliveries from sending to it at once.
 """
 
-import fcntl
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, wait
-from contextlib import closing, contextmanager
+from contextlib import closing
 from threading import Event, Lock, Thread
 from typing import ParamSpec, TypeVar
 
@@ -18,6 +17,7 @@ import duckdb
 from recovery.delivered import Delivery, Served
 from recovery.documents import documents, gathered, same_verdict
 from recovery.ledger import head, read_ledger
+from recovery.letters import Again, Pending
 from recovery.sinks import open_sinks
 from recovery.sinks.sink import (
     Batch,
@@ -28,20 +28,21 @@ from recovery.sinks.sink import (
     SinkRefused,
     SinkUnreachable,
 )
+from recovery.turns import alone
 from replay.cursors import Cursor, DeadLetter, cursor_path, read_cursor, write_cursor
-from replay.lake import Lake, writing
+from replay.lake import Lake
 from replay.snapshot import Snapshot, connect, reading
-from replay.span import now_micros, to_datetime
+from replay.span import now_micros
 from replay.tables import VERDICTS
 from scorer.errors import ReplayError
 
 P = ParamSpec("P")
 T = TypeVar("T")
 
-LOCK_SECONDS = 0.05
 STOP_SECONDS = 2.0
 
 Counted = Callable[[int], None]
+Say = Callable[[str], None]
 
 
 class Stopped(Exception):
@@ -54,19 +55,21 @@ def deliver(
     *,
     dead_letters: bool = False,
     advance: Counted = lambda _: None,
+    say: Say = lambda _: None,
     clock: Callable[[], int] = now_micros,
 ) -> Delivery:
     """Send each sink (or those named) what it does not have yet, and its dead letters on demand.
 
     Waits until every sink was served, or failed: that is in the report, not raised. `advance` hears
-    how many verdicts more were sent; `clock` gives µs. Raises BadSink where a sink cannot be used
-    as it is configured, before anything is sent. On Ctrl-C the sinks stop after the batch that
-    they are at, or within it where that takes long, and every cursor is right.
+    how many verdicts more were sent, `say` what is waited for; `clock` gives µs. Raises BadSink
+    where a sink cannot be used as it is configured, before anything is sent. On Ctrl-C the sinks
+    stop after the batch that they are at, or within it where that takes long, and every cursor is
+    right.
     """
     sinks = open_sinks(lake, names)
     stop = Event()
-    counted = _one_at_a_time(advance)
-    works = [_Service(lake, sink, stop, counted, clock) for sink in sinks]
+    counted, said = _one_at_a_time(advance), _one_at_a_time(say)
+    works = [_Service(lake, sink, stop, counted, said, clock) for sink in sinks]
     futures = [_start(work.serve, dead_letters) for work in works]
     try:
         wait(futures)
@@ -114,14 +117,14 @@ def _start(work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> "Future[T
     return future
 
 
-def _one_at_a_time(advance: Counted) -> Counted:
+def _one_at_a_time(hears: Callable[[T], None]) -> Callable[[T], None]:
     lock = Lock()
 
-    def counted(units: int) -> None:
+    def locked(what: T) -> None:
         with lock:
-            advance(units)
+            hears(what)
 
-    return counted
+    return locked
 
 
 class _Service:
@@ -133,21 +136,22 @@ class _Service:
         sink: Sink,
         stop: Event,
         advance: Counted,
+        say: Say,
         clock: Callable[[], int],
     ) -> None:
-        self._lake, self._sink = lake, sink
+        self._lake, self._sink, self._say = lake, sink, say
         self._stop, self._advance, self._clock = stop, advance, clock
         self._kind = str(lake.config.sinks[sink.name]["kind"])
         self._cursor = Cursor(sink=sink.name, kind=self._kind)
         self._head = 0
         self._first: int | None = None
-        self._sent = self._left_behind = 0
+        self._sent = 0
 
     def serve(self, dead_letters: bool) -> Served:
         """Deliver to the end, or until the sink fails."""
         started, error = time.monotonic(), None
         try:
-            with self._alone(), closing(self._sink):
+            with alone(self._lake, self._sink.name, self._pause, self._say), closing(self._sink):
                 # Not before: whoever had the lock may have sent what was published meanwhile.
                 self._snapshot = Snapshot.take(self._lake, tables=(VERDICTS,))
                 self._head = head(self._snapshot)
@@ -163,7 +167,6 @@ class _Service:
             self._first,
             self._cursor.ledger_seq,
             self._head,
-            self._left_behind,
             self._cursor.dead_letters,
             error,
             time.monotonic() - started,
@@ -175,9 +178,9 @@ class _Service:
             held = self._sink.position()
             self._move(self._cursor.at_place(self._place(held)))
             with connect(1) as connection:
-                if dead_letters:
-                    self._resend(connection)
+                letters = self._cursor.dead_letters if dead_letters else ()
                 self._send_new(connection, may_leave=held is None)
+                self._resend(connection, letters)
         except SinkError as exc:
             self._move(self._cursor.failed(str(exc), self._clock()))
             return str(exc)
@@ -203,43 +206,30 @@ class _Service:
         return place
 
     def _send_new(self, connection: duckdb.DuckDBPyConnection, *, may_leave: bool) -> None:
-        """Send what stands after the cursor.
+        """Send what stands after the cursor, which passes what the sink refused with what it took.
 
-        A batch that the sink refuses becomes a dead letter where the sink took something since the
-        last one: what refuses everything is down, and waits where it is.
+        A sink that tells its own place is left no gap: it could not be filled later.
         """
+        pending = Pending(self._clock)
         for batch in self._batches(connection, self._cursor.ledger_seq, self._head):
             try:
                 self._send(batch)
             except SinkRefused as exc:
-                if not may_leave or self._cursor.after_dead_letter:
+                if not may_leave:
                     raise
-                self._move(self._cursor.beyond(self._letter(batch.first, batch.last, exc)))
-                self._left_behind += len(batch)
+                pending.refused(batch, exc)
             else:
-                self._move(self._cursor.delivered(batch.last, self._clock()))
+                passed = self._cursor.beyond(*pending.taken())
+                self._move(passed.delivered(batch.last, self._clock()))
+        self._move(self._cursor.beyond(*pending.at_end()))
 
-    def _resend(self, connection: duckdb.DuckDBPyConnection) -> None:
-        """Send the dead letters again; the sink may refuse each anew."""
-        for letter in self._cursor.dead_letters:
-            try:
-                for batch in self._batches(connection, letter.first - 1, letter.last):
-                    self._send(batch)
-            except SinkRefused as exc:
-                again = self._letter(letter.first, letter.last, exc, letter.attempts)
-                self._move(self._cursor.without(letter).beyond(again))
-                self._left_behind += letter.verdicts
-            else:
-                self._move(self._cursor.without(letter))
-
-    def _letter(self, first: int, last: int, exc: SinkRefused, before: int = 0) -> DeadLetter:
-        return DeadLetter(
-            first=first,
-            last=last,
-            attempts=before + exc.attempts,
-            error=str(exc),
-            at=to_datetime(self._clock()),
-        )
+    def _resend(self, connection: duckdb.DuckDBPyConnection, letters: Sequence[DeadLetter]) -> None:
+        """Send dead letters again, those that were refused longest ago first."""
+        again = Again(self._cursor, self._send, self._move, self._clock, up=self._sent > 0)
+        for letter in sorted(letters, key=lambda one: one.at):
+            for batch in self._batches(connection, letter.first - 1, letter.last):
+                again.send(letter, batch)
+        again.end()
 
     def _batches(
         self, connection: duckdb.DuckDBPyConnection, after: int, upto: int
@@ -255,7 +245,7 @@ class _Service:
         except SinkError:
             self._pause(0)  # one that was interrupted has refused nothing
             raise
-        self._first = batch.first if self._first is None else self._first
+        self._first = min(batch.first, self._first or batch.first)
         self._sent += len(batch)
         self._advance(len(batch))
 
@@ -268,19 +258,3 @@ class _Service:
         if cursor != self._cursor:
             write_cursor(self._lake, cursor)
             self._cursor = cursor
-
-    @contextmanager
-    def _alone(self) -> Iterator[None]:
-        """Hold the sink's lock; wait while another delivery has it."""
-        path = cursor_path(self._lake, self._sink.name).with_suffix(".lock")
-        with writing(path):
-            path.parent.mkdir(exist_ok=True)
-            handle = path.open("a")
-        with handle:
-            while True:
-                try:
-                    fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                    break
-                except BlockingIOError:
-                    self._pause(LOCK_SECONDS)
-            yield

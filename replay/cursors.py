@@ -63,11 +63,6 @@ class Cursor(BaseModel):
     error: Failure | None = None
     dead_letters: tuple[DeadLetter, ...] = ()
 
-    @property
-    def after_dead_letter(self) -> bool:
-        """Whether the sink has taken nothing since its newest dead letter."""
-        return any(letter.last == self.ledger_seq for letter in self.dead_letters)
-
     def at_place(self, ledger_seq: int) -> "Cursor":
         """Stand where the sink itself says that it is."""
         return self.model_copy(update={"ledger_seq": ledger_seq})
@@ -83,17 +78,24 @@ class Cursor(BaseModel):
         since = self.error.since if self.error else to_datetime(at)
         return self.model_copy(update={"error": Failure(message=message, since=since)})
 
-    def without(self, letter: DeadLetter) -> "Cursor":
-        """The sink took a dead letter after all, or it is replaced by another."""
-        left = tuple(kept for kept in self.dead_letters if kept != letter)
-        return self.model_copy(update={"dead_letters": left})
+    def without(self, first: int, last: int) -> "Cursor":
+        """Leave first to last out of the dead letters; what stands beside them stays."""
+        left = [
+            letter.model_copy(update={"first": low, "last": high})
+            for letter in self.dead_letters
+            for low, high in (
+                (letter.first, min(letter.last, first - 1)),
+                (max(letter.first, last + 1), letter.last),
+            )
+            if low <= high
+        ]
+        return self.model_copy(update={"dead_letters": tuple(left)})
 
-    def beyond(self, letter: DeadLetter) -> "Cursor":
-        """Leave a dead letter behind."""
-        letters = tuple(sorted((*self.dead_letters, letter), key=lambda one: one.first))
-        return self.model_copy(
-            update={"ledger_seq": max(self.ledger_seq, letter.last), "dead_letters": letters}
-        )
+    def beyond(self, *letters: DeadLetter) -> "Cursor":
+        """Leave dead letters behind."""
+        kept = tuple(sorted((*self.dead_letters, *letters), key=lambda one: one.first))
+        place = max((self.ledger_seq, *(letter.last for letter in letters)))
+        return self.model_copy(update={"ledger_seq": place, "dead_letters": kept})
 
 
 @dataclass(frozen=True)
@@ -102,7 +104,8 @@ class Lag:
 
     `verdicts` stand after its cursor, the first of them published `micros` (µs) ago; both are None
     where the cursor can't be read. Dead letters come on top. `problem` is the last error, which
-    goes on since `failing_since`; that and `delivered_at` are in µs.
+    goes on since `failing_since`, or says that the cursor stands beyond the ledger's end; that
+    moment and `delivered_at` are in µs.
     """
 
     sink: str
@@ -231,8 +234,19 @@ def _lag(
         waiting,
         cursor.dead_letters,
         _micros(cursor.delivered_at),
-        cursor.error.message if cursor.error else None,
+        _problem(snapshot.lake, cursor, head),
         _micros(cursor.error.since) if cursor.error else None,
+    )
+
+
+def _problem(lake: Lake, cursor: Cursor, head: int) -> str | None:
+    if cursor.error is not None:
+        return cursor.error.message
+    if cursor.ledger_seq <= head:
+        return None
+    return (
+        f"its cursor is at verdict {cursor.ledger_seq:,} and the ledger ends at {head:,}: the lake "
+        f"is an older copy, or {cursor_path(lake, cursor.sink)} is of another lake"
     )
 
 

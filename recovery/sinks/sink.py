@@ -72,10 +72,14 @@ class Batch:
         found: list[str] = self.documents.to_pylist()
         return found
 
+    def slice(self, start: int, rows: int | None = None) -> "Batch":
+        """Return `rows` verdicts from the start-th (from 0) on; None is all that follow."""
+        return Batch(self.rows.slice(start, rows), self.documents.slice(start, rows))
+
     def cut(self, rows: int) -> Iterator["Batch"]:
         """Cut into batches of at most `rows` verdicts."""
         for start in range(0, len(self), rows):
-            yield Batch(self.rows.slice(start, rows), self.documents.slice(start, rows))
+            yield self.slice(start, rows)
 
 
 @dataclass(frozen=True)

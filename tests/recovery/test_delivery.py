@@ -1,34 +1,40 @@
 """Delivery: several sinks at once, dead letters, locks, and what a kill leaves behind."""
 
+import fcntl
 import json
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
 from random import Random
 from threading import Event, Thread
-from typing import Any, ClassVar
+from typing import Any
 
 import pytest
 
-import recovery.sinks
 from recovery.delivery import check_sinks, deliver
 from recovery.sinks import open_sinks
-from recovery.sinks.memory import Memory, MemoryOptions
 from recovery.sinks.sink import (
     BadSink,
     Batch,
     Pause,
-    SinkKind,
-    SinkRefused,
     SinkUnreachable,
 )
 from replay.cli import main
-from replay.cursors import Cursor, cursor_path, read_cursor, write_cursor
+from replay.cursors import Cursor, cursor_path, write_cursor
 from replay.lake import Lake
 from replay.span import to_micros
+from tests.recovery.refusing import (
+    Tried,
+    cursor,
+    got,
+    hooked,
+    refuse,
+    telling,
+    unreachable,
+    use_tried,
+)
 from tests.recovery.sending import add_verdicts, expected, ledger_lake, with_sinks
 from tests.recovery.servers import Answer, Receiver, Request, free_port
 from tests.versions import START
@@ -36,57 +42,9 @@ from tests.versions import START
 ROOT = Path(__file__).resolve().parents[2]
 
 
-class Tried(Memory):
-    """A sink that a test tells what to do with each batch; each name keeps one list of verdicts."""
-
-    made: ClassVar[dict[str, "Tried"]] = {}
-    meets: ClassVar[dict[str, Callable[[Batch, Pause], None]]] = {}
-
-    def __init__(self, name: str, options: MemoryOptions, home: Path) -> None:
-        super().__init__(name, options, home)
-        if name in self.made:
-            self.taken = self.made[name].taken
-        self.made[name] = self
-
-    def send(self, batch: Batch, pause: Pause) -> None:
-        if self.name in self.meets:
-            self.meets[self.name](batch, pause)
-        super().send(batch, pause)
-
-
 @pytest.fixture(autouse=True)
 def tried(monkeypatch: pytest.MonkeyPatch) -> None:
-    Tried.made, Tried.meets = {}, {}
-    kinds: dict[str, SinkKind] = {**recovery.sinks.SINKS, "tried": Tried}
-    monkeypatch.setattr(recovery.sinks, "SINKS", kinds)
-    monkeypatch.setenv("HOOK_SECRET", "a secret of some length")
-
-
-def telling(**sinks: dict[str, object]) -> dict[str, dict[str, object]]:
-    return {name: {"kind": "tried", **options} for name, options in sinks.items()}
-
-
-def got(name: str) -> list[int]:
-    """Return the numbers that a sink got, in the order that they came in."""
-    return [number for number, _ in Tried.made[name].taken]
-
-
-def refuse(*bad: int) -> Callable[[Batch, Pause], None]:
-    """Refuse every batch with one of these verdicts; with none given, every batch."""
-
-    def meet(batch: Batch, _pause: Pause) -> None:
-        if not bad or set(bad) & set(batch.column("ledger_seq")):
-            raise SinkRefused(f"no {batch.first}", 5)
-
-    return meet
-
-
-def unreachable(_batch: Batch, _pause: Pause) -> None:
-    raise SinkUnreachable("it is away")
-
-
-def cursor(lake: Lake, name: str, kind: str = "tried") -> Cursor:
-    return read_cursor(lake, name, kind)
+    use_tried(monkeypatch)
 
 
 def test_every_sink_gets_every_verdict_once_and_in_order(tmp_path: Path) -> None:
@@ -204,50 +162,10 @@ def test_a_refused_batch_becomes_a_dead_letter_and_the_rest_arrives(tmp_path: Pa
     report = deliver(lake, clock=lambda: START)
     (served,) = report.sinks
     assert got("s") == [1, 2, 3, 4, 7, 8, 9, 10]
-    assert (served.sent, served.left_behind, served.error, report.exit_code) == (8, 2, None, 1)
+    assert (served.sent, served.error, report.exit_code) == (8, None, 1)
     (letter,) = served.dead_letters
     assert (letter.first, letter.last, letter.attempts, letter.error) == (5, 6, 5, "no 5")
-    assert (deliver(lake).exit_code, got("s")[8:]) == (0, [])
-
-
-def test_dead_letters_are_sent_again_on_demand(tmp_path: Path) -> None:
-    lake = ledger_lake(tmp_path, 10, telling(s={"rows": 2, "tells": False}))
-    Tried.meets = {"s": refuse(3, 8)}
-    assert len(deliver(lake).sinks[0].dead_letters) == 2
-    Tried.meets = {"s": refuse(8)}
-    report = deliver(lake, dead_letters=True)
-    (letter,) = report.sinks[0].dead_letters
-    assert (letter.first, letter.last, letter.attempts) == (7, 8, 10)
-    assert (report.exit_code, report.sinks[0].sent, report.sinks[0].left_behind) == (1, 2, 2)
-    Tried.meets = {}
-    report = deliver(lake, dead_letters=True)
-    assert (report.exit_code, report.sinks[0].dead_letters) == (0, ())
-    assert sorted(got("s")) == [*range(1, 11)]
-    assert cursor(lake, "s").ledger_seq == 10
-
-
-def test_dead_letters_stay_where_the_sink_is_away(tmp_path: Path) -> None:
-    lake = ledger_lake(tmp_path, 6, telling(s={"rows": 2, "tells": False}))
-    Tried.meets = {"s": refuse(3)}
-    before = deliver(lake).sinks[0].dead_letters
-    Tried.meets = {"s": unreachable}
-    report = deliver(lake, dead_letters=True)
-    assert (report.exit_code, report.sinks[0].dead_letters) == (2, before)
-
-
-def test_a_sink_that_refuses_everything_is_down_and_waits(tmp_path: Path) -> None:
-    """One batch is set aside, and no more however often it is tried."""
-    lake = ledger_lake(tmp_path, 10, telling(s={"rows": 2, "tells": False}))
-    Tried.meets = {"s": refuse()}
-    for _ in range(3):
-        report = deliver(lake)
-        assert report.exit_code == 2
-        assert report.problems == ["no 3"]
-        assert [(d.first, d.last) for d in report.sinks[0].dead_letters] == [(1, 2)]
-        assert cursor(lake, "s").ledger_seq == 2
-    Tried.meets = {}
-    report = deliver(lake, dead_letters=True)
-    assert (report.exit_code, got("s")) == (0, [*range(1, 11)])
+    assert (deliver(lake).exit_code, got("s")[8:]) == (1, [])
 
 
 def test_a_sink_that_is_away_leaves_nothing_behind(tmp_path: Path) -> None:
@@ -295,15 +213,27 @@ def test_two_deliveries_take_turns_at_a_sink(tmp_path: Path) -> None:
 
     Tried.meets = {"s": meet}
     sent: list[int] = []
-    runs = [Thread(target=lambda: sent.append(deliver(lake).sinks[0].sent)) for _ in range(2)]
+    said: list[str] = []
+    told = Event()
+
+    def say(text: str) -> None:
+        said.append(text)
+        told.set()
+
+    def run_one() -> None:
+        sent.append(deliver(lake, say=say).sinks[0].sent)
+
+    runs = [Thread(target=run_one) for _ in range(2)]
     for run in runs:
         run.start()
     assert entered.wait(60)
+    assert told.wait(60)
     time.sleep(0.2)  # the second may not enter, however long it has
     go.set()
     for run in runs:
         run.join()
     assert sorted(sent) == [0, 6]
+    assert said == ["another delivery is sending to sink 's'; waiting for it"]
     assert cursor(lake, "s").ledger_seq == 6
 
 
@@ -344,11 +274,6 @@ def test_a_webhook_that_takes_half_and_hangs_up_gets_it_all_again(tmp_path: Path
     by_id: dict[str, dict[str, Any]] = {}
     for event in receiver.taken:
         assert by_id.setdefault(event["id"], event) == event
-
-
-def hooked(url: str, **options: object) -> dict[str, dict[str, object]]:
-    table = {"kind": "webhook", "url": url, "secret_env": "HOOK_SECRET", "batch": 2}
-    return {"hook": {**table, "backoff_seconds": 0.001, "attempts": 4, **options}}
 
 
 def test_a_webhook_that_chokes_on_one_verdict(tmp_path: Path) -> None:
@@ -500,7 +425,11 @@ def test_the_commands(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Non
     replay = Replay(capsys, lake)
     Tried.meets = {"a": refuse(3)}
     code, out, err = replay("deliver")
-    assert (code, err) == (1, "")
+    lacks = (
+        "replay: sink 'a' lacks 2 verdicts that it refused (dead letters); to send them again: "
+        "replay verdicts deliver --dead-letters\n"
+    )
+    assert (code, err) == (1, lacks)
     assert [line.split()[:6] for line in out.splitlines()[1:]] == [
         ["a", "tried", "5", "7", "7", "2"],
         ["b", "tried", "7", "7", "7", "0"],
@@ -508,7 +437,7 @@ def test_the_commands(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Non
     Tried.meets = {"b": unreachable}
     add_verdicts(lake, 2, after=7)
     code, out, err = replay("deliver", "--json")
-    assert (code, err) == (2, "replay: it is away\n")
+    assert (code, err) == (2, "replay: it is away\n" + lacks)
     assert [sink["sent"] for sink in json.loads(out)["sinks"]] == [2, 0]
     code, out, _ = replay("status", "--json")
     found = json.loads(out)
@@ -529,6 +458,20 @@ def test_the_commands(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Non
     assert (code, err) == (0, "")
     assert sorted(got("a")) == [*range(1, 10)]
     assert got("b") == [*range(1, 8)]
+
+
+def test_the_command_says_what_it_waits_for(tmp_path: Path) -> None:
+    lake = ledger_lake(tmp_path, 3)
+    (lake.home / "sinks").mkdir()
+    line = [sys.executable, "-m", "replay.cli", "verdicts", "deliver", "--home", str(lake.home)]
+    with cursor_path(lake, "file").with_suffix(".lock").open("a") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        process = subprocess.Popen(line, cwd=ROOT, stderr=subprocess.PIPE, text=True)
+        assert process.stderr is not None
+        said = process.stderr.readline()
+    _, rest = process.communicate(timeout=60)
+    assert said == "replay: another delivery is sending to sink 'file'; waiting for it\n"
+    assert (process.returncode, rest) == (0, "")
 
 
 def test_the_status_of_what_cannot_be_used(

@@ -70,14 +70,34 @@ def test_an_error_that_goes_on_keeps_its_beginning() -> None:
 
 
 def test_dead_letters_move_the_cursor_and_go_when_they_are_taken() -> None:
-    cursor = Cursor(sink="s", kind="k").delivered(4, START).beyond(letter(5, 8))
-    assert (cursor.ledger_seq, cursor.after_dead_letter) == (8, True)
-    assert cursor.without(letter(5, 8)).after_dead_letter is False
+    cursor = Cursor(sink="s", kind="k").delivered(4, START).beyond(letter(9, 9), letter(5, 8))
+    assert (cursor.ledger_seq, cursor.dead_letters) == (9, (letter(5, 8), letter(9, 9)))
     taken = cursor.delivered(12, START)
-    assert (taken.ledger_seq, taken.after_dead_letter) == (12, False)
-    again = taken.without(letter(5, 8)).beyond(letter(5, 8))
-    assert (again.ledger_seq, again.dead_letters) == (12, (letter(5, 8),))
-    assert taken.beyond(letter(13, 13)).dead_letters == (letter(5, 8), letter(13, 13))
+    assert (taken.ledger_seq, taken.dead_letters) == (12, cursor.dead_letters)
+    again = taken.without(5, 8).beyond(letter(6, 7))
+    assert (again.ledger_seq, again.dead_letters) == (12, (letter(6, 7), letter(9, 9)))
+    assert again.beyond() == again
+
+
+@pytest.mark.parametrize(
+    ("first", "last", "left"),
+    [
+        (1, 4, [(5, 8), (10, 10)]),
+        (5, 8, [(10, 10)]),
+        (5, 5, [(6, 8), (10, 10)]),
+        (6, 7, [(5, 5), (8, 8), (10, 10)]),
+        (8, 10, [(5, 7)]),
+        (9, 9, [(5, 8), (10, 10)]),
+        (1, 99, []),
+    ],
+)
+def test_a_part_of_a_dead_letter_that_is_taken(
+    first: int, last: int, left: list[tuple[int, int]]
+) -> None:
+    cursor = Cursor(sink="s", kind="k").beyond(letter(5, 8), letter(10, 10))
+    found = cursor.without(first, last)
+    assert found.dead_letters == tuple(letter(*ends) for ends in left)
+    assert found.ledger_seq == 10
 
 
 @pytest.mark.parametrize(
@@ -146,6 +166,17 @@ def test_lag_in_verdicts_and_in_time(
     write_cursor(lake, Cursor(sink="s", kind="k", ledger_seq=at))
     (lag,) = lag_of(lake, now)
     assert (lag.ledger_seq, lag.verdicts, lag.micros) == (at, behind, micros)
+
+
+@pytest.mark.parametrize(("at", "odd"), [(5, False), (6, True), (10**20, True)])
+def test_a_cursor_beyond_the_ledger_is_a_problem(tmp_path: Path, at: int, odd: bool) -> None:
+    lake = lake_with(tmp_path, 5, '[sinks.s]\nkind = "k"\n')
+    write_cursor(lake, Cursor(sink="s", kind="k", ledger_seq=at))
+    (lag,) = lag_of(lake, START)
+    assert (lag.problem is not None, lag.verdicts, lag.failing_since) == (odd, 0, None)
+    if odd:
+        assert f"is at verdict {at:,} and the ledger ends at 5" in str(lag.problem)
+        assert str(cursor_path(lake, "s")) in str(lag.problem)
 
 
 def test_lag_of_an_empty_ledger(tmp_path: Path) -> None:

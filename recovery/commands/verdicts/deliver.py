@@ -24,8 +24,8 @@ def deliver(names: tuple[str, ...], dead_letters: bool, home: str | None, as_jso
     """Send the sinks of replay.toml what they do not have yet.
 
     Each goes on from where it is, and none waits for another. What is sent again has the same ids.
-    Exit code 2 where a sink could not be served, 1 where one refused verdicts and took others
-    (they are its dead letters).
+    Exit code 2 where a sink could not be served, 1 where one has dead letters: verdicts that it
+    refused while it took others, now or before.
 
     \b
     Example:
@@ -42,15 +42,19 @@ def deliver(names: tuple[str, ...], dead_letters: bool, home: str | None, as_jso
 def deliver_now(lake: Lake, names: Sequence[str] = (), *, dead_letters: bool = False) -> Delivery:
     """Deliver to the sinks named, or to all, and show progress."""
     with progress("delivering", _waiting(lake, names), "verdicts") as advance:
-        return send(lake, names or None, dead_letters=dead_letters, advance=advance)
+        return send(lake, names or None, dead_letters=dead_letters, advance=advance, say=_say)
 
 
 def end(report: Delivery) -> None:
     """Say what stood in the way, a line for each sink, and exit as the report says."""
-    for problem in report.problems:
-        click.echo(f"replay: {' '.join(problem.split())}", err=True)
+    for text in (*report.problems, *report.warnings):
+        _say(text)
     if report.exit_code:
         click.get_current_context().exit(report.exit_code)
+
+
+def _say(text: str) -> None:
+    click.echo(f"replay: {' '.join(text.split())}", err=True)
 
 
 def show_delivery(report: Delivery) -> None:
@@ -66,7 +70,7 @@ def show_delivery(report: Delivery) -> None:
             f"{served.sent:,}",
             f"{served.ledger_seq:,}",
             f"{served.head:,}",
-            f"{sum(letter.verdicts for letter in served.dead_letters):,}",
+            f"{served.withheld:,}",
             f"{served.seconds:.1f}",
             served.where,
         )
