@@ -1,6 +1,7 @@
 """How long to wait before a request is sent again."""
 
 from collections.abc import Callable
+from datetime import UTC
 from email.utils import parsedate_to_datetime
 
 JITTER = Callable[[float, float], float]
@@ -21,10 +22,12 @@ def backoff(attempt: int, base: float, cap: float, draw: JITTER) -> float:
 def retry_after(header: str | None, now: float) -> float:
     """Read a Retry-After header, seconds or an HTTP date; 0 where there is none or it is past.
 
-    `now` is in unix seconds.
+    `now` is in unix seconds. A date without a zone, as asctime writes it, is in UTC.
 
     >>> retry_after("120", 0.0), retry_after("Thu, 01 Jan 1970 00:01:00 GMT", 45.0)
     (120.0, 15.0)
+    >>> retry_after("Thu Jan  1 00:01:00 1970", 45.0)
+    15.0
     >>> retry_after("soon", 0.0), retry_after(None, 0.0)
     (0.0, 0.0)
     """
@@ -32,6 +35,9 @@ def retry_after(header: str | None, now: float) -> float:
     if text.isascii() and text.isdigit():
         return float(text[:12])
     try:
-        return max(parsedate_to_datetime(text).timestamp() - now, 0.0)
+        date = parsedate_to_datetime(text)
+        if date.tzinfo is None:
+            date = date.replace(tzinfo=UTC)
+        return max(date.timestamp() - now, 0.0)
     except (ValueError, OverflowError):
         return 0.0

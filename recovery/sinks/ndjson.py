@@ -8,6 +8,7 @@ from typing import ClassVar
 
 from pydantic import BaseModel, ConfigDict
 
+from recovery.sinks.options import place
 from recovery.sinks.sink import Batch, ForeignSink, Held, Pause, SinkRefused, SinkUnreachable
 
 BATCH_ROWS = 32_768
@@ -34,7 +35,7 @@ class Ndjson:
 
     def __init__(self, name: str, options: NdjsonOptions, home: Path) -> None:
         self.name = name
-        self.path = Path(os.path.normpath(home / Path(options.path).expanduser()))
+        self.path = Path(os.path.normpath(place("path", options.path, home)))
         self.rows = BATCH_ROWS
         self._end = 0
 
@@ -45,9 +46,14 @@ class Ndjson:
 
     def check(self) -> None:
         """Raise SinkUnreachable where the file can be neither made nor appended to."""
-        place = self.path if self.path.exists() else self.path.parent
-        if self.path.is_dir() or not self.path.parent.is_dir() or not os.access(place, os.W_OK):
+        try:
+            there = self.path.exists()
             reason = "is a folder" if self.path.is_dir() else "cannot be written"
+            holder = self.path if there else self.path.parent
+            usable = self.path.parent.is_dir() and os.access(holder, os.W_OK)
+        except OSError as exc:  # a name that is too long
+            usable, reason = False, f"cannot be written: {exc.strerror}"
+        if not usable or self.path.is_dir():
             raise SinkUnreachable(
                 f"sink {self.name!r}: {self.path} {reason}; its folder must be there, and both "
                 "writable"

@@ -17,6 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from redis.backoff import ExponentialBackoff, NoBackoff
 from redis.retry import Retry
 
+from recovery.sinks.options import Timeout
 from recovery.sinks.sink import (
     BadSink,
     Batch,
@@ -44,7 +45,7 @@ class RedisOptions(BaseModel):
     url: str | None = None
     url_env: str | None = None
     stream: str = Field(default="verdicts", min_length=1)
-    timeout_seconds: float = Field(default=10.0, gt=0)
+    timeout_seconds: Timeout = 10.0
 
 
 class RedisStream:

@@ -7,6 +7,7 @@ from pathlib import Path
 import httpx
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from recovery.sinks.options import Timeout, Wait, place
 from recovery.sinks.sink import BadSink
 
 SHORTEST_SECRET = 16
@@ -23,10 +24,10 @@ class WebhookOptions(BaseModel):
     source: str = Field(default="urn:slidr-replay:verdicts", min_length=1)
     batch: int = Field(default=500, ge=1, le=10_000)
     attempts: int = Field(default=5, ge=1, le=100)
-    timeout_seconds: float = Field(default=10.0, gt=0)
-    backoff_seconds: float = Field(default=0.5, ge=0)
-    backoff_cap_seconds: float = Field(default=30.0, ge=0)
-    retry_after_cap_seconds: float = Field(default=300.0, ge=0)
+    timeout_seconds: Timeout = 10.0
+    backoff_seconds: Wait = 0.5
+    backoff_cap_seconds: Wait = 30.0
+    retry_after_cap_seconds: Wait = 300.0
     allow_http: bool = False
 
     @model_validator(mode="before")
@@ -44,9 +45,9 @@ def target(options: WebhookOptions) -> httpx.URL:
     """Return the URL; raise BadSink for one that verdicts may not go to."""
     try:
         url = httpx.URL(options.url)
-    except httpx.InvalidURL as exc:
-        raise BadSink(f"url: {exc}") from exc
-    if url.scheme not in ("http", "https") or not url.host:
+    except httpx.InvalidURL:  # it may quote a piece of a password
+        raise BadSink("url: it cannot be read; write https://HOST:PORT/PATH") from None
+    if url.scheme not in ("http", "https") or not url.host or not 0 < (url.port or 1) < 1 << 16:
         raise BadSink("url: write https://HOST/PATH")
     if url.userinfo:
         raise BadSink("url: a password does not belong in replay.toml; requests are signed")
@@ -74,9 +75,9 @@ def read_secret(options: WebhookOptions, home: Path) -> bytes:
         text = os.environ.get(options.secret_env)
         if text is None:
             raise BadSink(f"{where} is not set")
-        secret = text.encode()
+        secret = os.fsencode(text)
     else:
-        path = home / Path(str(options.secret_file)).expanduser()
+        path = place("secret_file", str(options.secret_file), home)
         where = f"{path} (secret_file)"
         try:
             secret = path.read_bytes().strip()

@@ -42,9 +42,13 @@ def with_sinks(lake: Lake, sinks: Mapping[str, Mapping[str, object]]) -> Lake:
     lines = ['currency = "USD"']
     for name, options in sinks.items():
         lines.append(f'[sinks."{name}"]')
-        lines += [f"{key} = {json.dumps(value)}" for key, value in options.items()]
+        lines += [f"{key} = {_toml(value)}" for key, value in options.items()]
     (lake.home / "replay.toml").write_text("\n".join(lines) + "\n")
     return Lake.open(lake.home)
+
+
+def _toml(value: object) -> str:
+    return str(value) if isinstance(value, float) else json.dumps(value)
 
 
 def ledger_lake(

@@ -141,7 +141,7 @@ def test_a_relative_path_is_in_the_lake_and_an_absolute_one_where_it_says(tmp_pa
     assert Ndjson("s", NdjsonOptions(path="/x/y"), home).path == Path("/x/y")
 
 
-@pytest.mark.parametrize("path", ["nosuch/out.ndjson", "clicks.d"])
+@pytest.mark.parametrize("path", ["nosuch/out.ndjson", "clicks.d", "x" * 300])
 def test_a_place_that_cannot_be_written_is_told_beforehand(tmp_path: Path, path: str) -> None:
     lake = ledger_lake(tmp_path / "lake", sinks={"s": {"kind": "ndjson", "path": path}})
     (lake.home / "clicks.d").mkdir()

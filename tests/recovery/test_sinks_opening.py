@@ -98,6 +98,11 @@ def test_a_kind_of_someone_elses_that_cannot_be_used(
         ({"s": {"kind": "ndjson"}}, "[sinks.s]: path: Field required"),
         ({"s": {"kind": "ndjson", "path": 1}}, "path: Input should be a valid string"),
         ({"s": {"kind": "ndjson", "path": "x", "mode": "w"}}, "mode: Extra inputs"),
+        ({"s": {"kind": "ndjson", "path": "~nosuchuser/y"}}, "path: ~nosuchuser is the home of no"),
+        ({"s": {"kind": "ndjson", "path": "x\0y"}}, "path: a path cannot hold a zero byte"),
+        ({"s": {"kind": "redis", "timeout_seconds": 1e20}}, "[sinks.s]: timeout_seconds: "),
+        ({"s": {"kind": "redis", "timeout_seconds": float("inf")}}, "[sinks.s]: timeout_seconds: "),
+        ({"s": {"kind": "redis", "timeout_seconds": float("nan")}}, "[sinks.s]: timeout_seconds: "),
         (
             {"a": {"kind": "ndjson", "path": "x"}, "b": {"kind": "ndjson", "path": "y/../x"}},
             "sinks 'a' and 'b' both go to ",

@@ -3,6 +3,8 @@
 import hashlib
 import hmac
 import json
+import os
+import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
@@ -12,12 +14,13 @@ import pytest
 
 from recovery.delivery import check_sinks, deliver
 from recovery.sinks import open_sinks
+from recovery.sinks.backoff import retry_after
 from recovery.sinks.signature import sign, verify
 from recovery.sinks.sink import BadSink, Batch, SinkRefused, SinkUnreachable
 from recovery.sinks.webhook import Webhook
 from recovery.sinks.webhook_options import WebhookOptions
 from replay.lake import Lake
-from tests.recovery.sending import batch, expected, ledger_lake
+from tests.recovery.sending import batch, expected, ledger_lake, with_sinks
 from tests.recovery.servers import Answer, Receiver, free_port
 
 KEY = "a secret of some length"
@@ -251,6 +254,11 @@ def test_a_check_sends_no_verdict(tmp_path: Path) -> None:
         ({"secret_env": "HOOK_SECRET", "url": "https://u:hush@example.com/"}, "a password"),
         ({"secret_env": "HOOK_SECRET", "url": "https://"}, "write https"),
         ({"secret_env": "HOOK_SECRET", "url": "https://x:y:z/"}, "url: "),
+        ({"secret_env": "HOOK_SECRET", "url": "https://u:hush/x@example.com/"}, "cannot be read"),
+        ({"secret_env": "HOOK_SECRET", "url": "https://x:99999/"}, "url: "),
+        ({"secret_env": "HOOK_SECRET", "url": "https://x/\0"}, "cannot be read"),
+        ({"secret_file": "~nosuchuser/k"}, "secret_file: ~nosuchuser is the home of no user"),
+        ({"secret_file": "a\0b"}, "secret_file: a path cannot hold a zero byte"),
         ({"secret_env": "HOOK_SECRET", "attempts": 0}, "attempts: "),
         ({"secret_env": "HOOK_SECRET", "batch": "many"}, "batch: "),
         ({"secret_env": "HOOK_SECRET", "tineout": 1}, "tineout: "),
@@ -272,6 +280,42 @@ def test_options_that_do_not_hold(
     assert "hush" not in text
     assert "\n" not in text
     assert not (lake.home / "sinks").exists()
+
+
+@pytest.mark.parametrize("value", [1e20, float("inf"), float("-inf"), float("nan"), -1, 3601])
+@pytest.mark.parametrize(
+    "option",
+    ["timeout_seconds", "backoff_seconds", "backoff_cap_seconds", "retry_after_cap_seconds"],
+)
+def test_times_that_nobody_waits(tmp_path: Path, option: str, value: float) -> None:
+    table = {"kind": "webhook", "url": "https://example.com/", "secret_env": "HOOK_SECRET"}
+    lake = ledger_lake(tmp_path / "lake", 0)
+    lake = with_sinks(lake, {"hook": {**table, option: value}})
+    with pytest.raises(BadSink, match=rf"\[sinks.hook\]: {option}: ") as caught:
+        open_sinks(lake)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_secret_of_any_bytes(sent: Batch, hook: Hook, monkeypatch: pytest.MonkeyPatch) -> None:
+    key = bytes(range(200, 256))
+    monkeypatch.setenv("HOOK_SECRET", os.fsdecode(key))
+    with Receiver() as receiver:
+        hook(receiver.url).send(sent, Pauses())
+    (request,) = receiver.requests
+    timestamp = request.headers["Replay-Timestamp"]
+    assert request.headers["Replay-Signature"] == sign(key, int(timestamp), request.body)
+
+
+@pytest.mark.parametrize("zone", ["UTC", "America/New_York"])
+def test_a_date_without_a_zone_is_in_utc(zone: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TZ", zone)
+    time.tzset()
+    try:
+        assert retry_after("Thu Jan  1 00:01:00 1970", 15.0) == 45.0
+        assert retry_after("Thu, 01 Jan 1970 00:01:00 -0000", 15.0) == 45.0
+    finally:
+        monkeypatch.undo()
+        time.tzset()
 
 
 @pytest.mark.parametrize("url", ["http://localhost/", "http://[::1]/", "http://127.9.9.9:1/"])
