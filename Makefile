@@ -4,12 +4,13 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/ready
 
-.PHONY: help demo test check bench samples soak docs clean
+.PHONY: help demo test lint check bench samples soak docs clean
 
 help:
 	@echo 'make demo     show an incident and what a replay says about it (in build/demo)'
 	@echo 'make test     run the tests'
-	@echo 'make check    format, lint, types, tests, generated docs: what a change must pass'
+	@echo 'make lint     format, lint, types'
+	@echo 'make check    lint and test: what a change must pass'
 	@echo 'make bench    measure speed side by side with other engines'
 	@echo 'make samples  rebuild the sample lake in data/samples/lake'
 	@echo 'make soak     run the tests that are too long for every day'
@@ -32,11 +33,12 @@ demo: $(READY)
 test: $(READY)
 	$(BIN)/python -m pytest -n auto --maxprocesses 4
 
-check: $(READY)
+lint: $(READY)
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
-	$(BIN)/python -m pytest -n auto --maxprocesses 4
+
+check: lint test
 
 bench: $(READY)
 	$(BIN)/python -m benchmarks
