@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-import replay.lake
+import replay.parts
 import replay.reader
 from replay.reader import CHOSEN, ClickReader, SliceRows, choose_slice_length
 from replay.snapshot import Snapshot
@@ -54,7 +54,7 @@ def users_of(rows: SliceRows) -> list[str | None]:
 def test_slices_hold_the_clicks_of_their_time(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, group_rows: int, kept: int
 ) -> None:
-    monkeypatch.setattr(replay.lake, "ROW_GROUP", group_rows)
+    monkeypatch.setattr(replay.parts, "ROW_GROUP", group_rows)
     monkeypatch.setattr(replay.reader, "STRADDLING_GROUPS", kept)
     clicks = some_clicks(group_rows, 40)
     layout = [list(range(25)), list(range(25, 40))]
