@@ -16,6 +16,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, NonNegativeInt, Valid
 
 from replay.errors import BadCursor
 from replay.lake import Lake, writing
+from replay.parts import keep
 from replay.snapshot import Snapshot
 from replay.span import to_datetime, to_micros
 from scorer.errors import BadInput
@@ -183,11 +184,7 @@ def write_cursor(lake: Lake, cursor: Cursor) -> None:
             file.flush()
             os.fsync(file.fileno())
         temporary.replace(path)
-        folder = os.open(path.parent, os.O_RDONLY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
+        keep([path])
 
 
 def lags(connection: duckdb.DuckDBPyConnection, snapshot: Snapshot, now: int) -> tuple[Lag, ...]:

@@ -11,23 +11,28 @@ and it leads to a class as `recovery.sinks.sink.Sink` describes it.
 """
 
 from collections.abc import Mapping, Sequence
-from importlib.metadata import entry_points
+from importlib.metadata import EntryPoint, entry_points
 from types import MappingProxyType
 from typing import Any
 
 from pydantic import ValidationError
 
-from recovery.sinks.ndjson import Ndjson
-from recovery.sinks.redis_stream import RedisStream
 from recovery.sinks.sink import BadSink, Sink, SinkKind
-from recovery.sinks.webhook import Webhook
 from replay.cursors import check_name
 from replay.lake import Lake
 from scorer.errors import nearest
 
 GROUP = "slidr_replay.sinks"
-SINKS: Mapping[str, SinkKind] = MappingProxyType(
-    {"ndjson": Ndjson, "redis": RedisStream, "webhook": Webhook}
+# Loaded on use, as a third party's are: a lake without a Redis sink needs no Redis client.
+SINKS: Mapping[str, EntryPoint] = MappingProxyType(
+    {
+        name: EntryPoint(name, target, GROUP)
+        for name, target in (
+            ("ndjson", "recovery.sinks.ndjson:Ndjson"),
+            ("redis", "recovery.sinks.redis_stream:RedisStream"),
+            ("webhook", "recovery.sinks.webhook:Webhook"),
+        )
+    }
 )
 
 
@@ -76,16 +81,14 @@ def _table(lake: Lake, name: str) -> str:
 
 
 def _kind(where: str, kind: object) -> SinkKind:
-    if isinstance(kind, str) and kind in SINKS:
-        return SINKS[kind]
-    others = {point.name: point for point in entry_points(group=GROUP)}
-    if isinstance(kind, str) and kind in others:
+    kinds = {**{point.name: point for point in entry_points(group=GROUP)}, **SINKS}
+    if isinstance(kind, str) and kind in kinds:
         try:
-            loaded: SinkKind = others[kind].load()
+            loaded: SinkKind = kinds[kind].load()
         except (ImportError, AttributeError) as exc:
             raise BadSink(f"{where}: kind {kind!r} cannot be loaded: {exc}") from exc
         return loaded
-    known = [*SINKS, *others]
+    known = [*SINKS, *(name for name in kinds if name not in SINKS)]
     hint = nearest(str(kind), known, f"The kinds are {', '.join(known)}.")
     if kind is None:
         raise BadSink(f"{where} has no kind. The kinds are {', '.join(known)}.")

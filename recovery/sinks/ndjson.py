@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict
 
 from recovery.sinks.options import place
 from recovery.sinks.sink import Batch, ForeignSink, Held, Pause, SinkRefused, SinkUnreachable
+from replay.parts import keep
 
 BATCH_ROWS = 32_768
 BLOCK = 1 << 16
@@ -106,7 +107,7 @@ class Ndjson:
                     file.truncate(self._end)
                     raise
             if new:
-                _sync_folder(self.path.parent)
+                keep([self.path])
         except OSError as exc:
             raise SinkRefused(
                 f"sink {self.name!r}: {self.path} cannot be written: {exc.strerror}; it keeps what "
@@ -145,11 +146,3 @@ def _line_end(descriptor: int, size: int) -> int:
             return start + found + 1
         end = start
     return 0
-
-
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

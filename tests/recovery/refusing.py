@@ -1,6 +1,7 @@
 """Sinks that a test tells what to refuse, and what they got."""
 
 from collections.abc import Callable
+from importlib.metadata import EntryPoint
 from pathlib import Path
 from typing import ClassVar
 
@@ -8,7 +9,7 @@ import pytest
 
 import recovery.sinks
 from recovery.sinks.memory import Memory, MemoryOptions
-from recovery.sinks.sink import Batch, Pause, SinkKind, SinkRefused, SinkUnreachable
+from recovery.sinks.sink import Batch, Pause, SinkRefused, SinkUnreachable
 from replay.cursors import Cursor, read_cursor
 from replay.lake import Lake
 
@@ -34,7 +35,8 @@ class Tried(Memory):
 def use_tried(monkeypatch: pytest.MonkeyPatch) -> None:
     """Add the kind `tried` for one test, and the secret of `hooked`."""
     Tried.made, Tried.meets = {}, {}
-    kinds: dict[str, SinkKind] = {**recovery.sinks.SINKS, "tried": Tried}
+    tried = EntryPoint("tried", f"{__name__}:Tried", recovery.sinks.GROUP)
+    kinds = {**recovery.sinks.SINKS, "tried": tried}
     monkeypatch.setattr(recovery.sinks, "SINKS", kinds)
     monkeypatch.setenv("HOOK_SECRET", "a secret of some length")
 

@@ -317,7 +317,7 @@ import recovery.delivery
 from recovery.sinks import SINKS
 from replay.lake import Lake
 kind, moment, left = sys.argv[2], sys.argv[3], int(sys.argv[4])
-sink = SINKS[kind]
+sink = SINKS[kind].load()
 send, write = sink.send, recovery.delivery.write_cursor
 def dying(*args):
     global left
