@@ -20,7 +20,7 @@ from tests.lakes import Row, make_lake
 from tests.oracles.ledger import Ledger, Verdict
 from tests.recovery.kills import Command
 from tests.recovery.ledgers import versions
-from tests.recovery.servers import Receiver, RedisServer
+from tests.servers import Receiver, RedisServer
 from tests.versions import HOUR, START, burst, run
 
 SINK = "verdicts.ndjson"

@@ -22,7 +22,7 @@ from recovery.sinks.events import events
 from recovery.sinks.signature import SIGNATURE, TIMESTAMP, sign
 from replay.lake import Lake
 from tests.recovery.sending import add_verdicts, batch, expected, ledger_lake
-from tests.recovery.servers import redis_server
+from tests.servers import redis_server
 
 KEY = b"a secret of some length"
 NOW = 1_772_323_200.0

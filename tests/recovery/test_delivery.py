@@ -36,7 +36,7 @@ from tests.recovery.refusing import (
     use_tried,
 )
 from tests.recovery.sending import add_verdicts, expected, ledger_lake, with_sinks
-from tests.recovery.servers import Answer, Receiver, Request, free_port
+from tests.servers import Answer, Receiver, Request, free_port
 from tests.versions import START
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -33,7 +33,7 @@ from tests.recovery.cases import (
 )
 from tests.recovery.kills import Command
 from tests.recovery.ledgers import base
-from tests.recovery.servers import Receiver, redis_server
+from tests.servers import Receiver, redis_server
 
 SIDES = ("before", "after")
 

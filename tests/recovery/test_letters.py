@@ -22,7 +22,7 @@ from tests.recovery.refusing import (
     use_tried,
 )
 from tests.recovery.sending import add_verdicts, ledger_lake
-from tests.recovery.servers import Answer, Receiver, Request
+from tests.servers import Answer, Receiver, Request
 
 
 @pytest.fixture(autouse=True)

@@ -15,7 +15,7 @@ from recovery.sinks.redis_stream import BATCH_ROWS, RedisOptions, RedisStream
 from recovery.sinks.sink import BadSink, Held, SinkRefused, SinkUnreachable
 from replay.lake import Lake
 from tests.recovery.sending import add_verdicts, batch, expected, ledger_lake, with_sinks
-from tests.recovery.servers import RedisServer, free_port, redis_server
+from tests.servers import RedisServer, free_port, redis_server
 
 Entries = list[tuple[bytes, dict[Any, Any]]]
 

@@ -21,7 +21,7 @@ from recovery.sinks.webhook import Webhook
 from recovery.sinks.webhook_options import WebhookOptions
 from replay.lake import Lake
 from tests.recovery.sending import batch, expected, ledger_lake, with_sinks
-from tests.recovery.servers import Answer, Receiver, free_port
+from tests.servers import Answer, Receiver, free_port
 
 KEY = "a secret of some length"
 NOW = 1_772_323_200.75
