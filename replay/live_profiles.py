@@ -63,7 +63,8 @@ class TableCache:
         column = self._columns.get(profile.column)
         if row < 0 or column is None or column[1][row] == NULL:
             return profile.default
-        return column[1][row] == TRUE if profile.is_flag else column[0][row]
+        found: float = column[1][row] == TRUE if profile.is_flag else column[0][row]
+        return found
 
     def _row(self, key: str, ts: int) -> int:
         """Return the key's latest row with valid_from <= ts; −1 where there is none."""
