@@ -18,7 +18,8 @@ from torch import Tensor
 from scorer.errors import BadInput, Inconsistent
 from scorer.models import Architecture
 
-BATCH_ROWS = 1024  # small enough for the service's single clicks, large enough for a log's
+BATCH_ROWS = 1024
+SERVED_ROWS = 32  # what the live service scores at a time, in as long as one row takes
 SLAB_ROWS = 32 * BATCH_ROWS  # what a thread takes at a time
 DEVICES = ("auto", "cpu", "cuda")
 
@@ -75,6 +76,18 @@ class Scorer:
         parts = _pool(threads).map(score, slabs) if place == "cpu" else map(score, slabs)
         return np.concatenate([np.empty(0, dtype=np.float32), *parts])
 
+    def served(self, facts: Facts, reals: Reals) -> Probabilities:
+        """Return the probabilities of at most SERVED_ROWS clicks, at once and on this thread.
+
+        As in `probabilities`, no click's result depends on another; it agrees with that of
+        `probabilities` within 1e-6.
+        """
+        n = facts.shape[1]
+        padded = (_filled(values, SERVED_ROWS) for values in (facts, reals))
+        with torch.inference_mode():
+            scored: Probabilities = torch.sigmoid(self._modules["cpu"](*padded)).numpy()
+        return scored[:n]
+
     def _on(self, device: str) -> Architecture:
         if device not in self._modules:
             self._modules[device] = deepcopy(self._modules["cpu"]).to(device)
@@ -96,8 +109,13 @@ def _score(module: Architecture, facts: Facts, reals: Reals, device: str, at: in
 
 def _padded(values: Facts | Reals, at: int, count: int) -> Tensor:
     """Copy the columns from `at` on, with zeros up to a whole number of batches."""
-    padded = np.zeros((len(values), -(-count // BATCH_ROWS) * BATCH_ROWS), dtype=values.dtype)
-    padded[:, :count] = values[:, at : at + count]
+    return _filled(values[:, at : at + count], -(-count // BATCH_ROWS) * BATCH_ROWS)
+
+
+def _filled(values: Facts | Reals, rows: int) -> Tensor:
+    """Copy the columns, with zeros up to `rows` of them."""
+    padded = np.zeros((len(values), rows), dtype=values.dtype)
+    padded[:, : values.shape[1]] = values
     return torch.from_numpy(padded)
 
 

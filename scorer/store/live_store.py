@@ -66,6 +66,7 @@ class LiveStore:
         self.layout = layout
         self._client = client
         self._clock = f"{namespace}:clock".encode()
+        self._probe = f"{namespace}:probe".encode()
         self._memory = f"{namespace}:click:".encode()
         self._plan = [
             (
@@ -113,6 +114,10 @@ class LiveStore:
             self._sha = await self._client.script_load(self.layout.script)
             answers = await self._client.evalsha(self._sha, len(keys), *keys, *arguments)
         return [self._stamped(answer) for answer in answers]
+
+    async def probe(self) -> None:
+        """Write to the server; raises redis.RedisError where it can't be reached or is full."""
+        await self._client.set(self._probe, b"1", px=1000)
 
     def _add(self, click: StoredClick, keys: list[bytes], arguments: list[Any]) -> None:
         """Append a click's keys and arguments, as `observe.lua` reads them."""
