@@ -12,6 +12,7 @@ up neither opens the lake nor copies anything.
 import json
 import mmap
 from bisect import bisect_left, bisect_right
+from ctypes import c_float
 from hashlib import sha256
 from pathlib import Path
 from typing import Any, Literal
@@ -33,6 +34,11 @@ def digest(key: str) -> tuple[int, int]:
     """
     found = sha256(key.encode("utf-8", "surrogatepass"), usedforsecurity=False).digest()
     return int.from_bytes(found[:8], "big"), int.from_bytes(found[8:16], "big")
+
+
+def default_of(profile: Profile) -> float:
+    """Return a profile's default as float32 holds it."""
+    return c_float(profile.default).value
 
 
 class TableCache:
@@ -62,7 +68,7 @@ class TableCache:
         row = last[2]
         column = self._columns.get(profile.column)
         if row < 0 or column is None or column[1][row] == NULL:
-            return profile.default
+            return default_of(profile)
         found: float = column[1][row] == TRUE if profile.is_flag else column[0][row]
         return found
 
@@ -99,7 +105,9 @@ class LiveProfiles:
     def value(self, profile: Profile, key: str | None, ts: int) -> float:
         """Return a profile column's value at `ts` (µs); its default where there is none."""
         table = self._tables.get(profile.table)
-        return profile.default if table is None or key is None else table.value(profile, key, ts)
+        return (
+            default_of(profile) if table is None or key is None else table.value(profile, key, ts)
+        )
 
     def refresh(self) -> bool:
         """Map the caches that `current.json` names; return whether any is new.
