@@ -26,7 +26,19 @@ class RedisServer:
     """A redis-server of our own; `url` is its Unix socket's."""
 
     folder: Path
-    process: subprocess.Popen[bytes]
+    command: list[str]
+    process: subprocess.Popen[bytes] = field(init=False)
+
+    def start(self) -> None:
+        """Start it, and wait until it answers."""
+        self.process = subprocess.Popen(self.command, stdout=subprocess.DEVNULL)
+        _await(self)
+
+    def restart(self) -> None:
+        """End it as its administrator would, and start it on what it kept."""
+        self.process.terminate()
+        self.process.wait()
+        self.start()
 
     @property
     def url(self) -> str:
@@ -51,13 +63,10 @@ def redis_server(*options: str) -> Iterator[RedisServer]:
         pytest.skip(missing)
     with tempfile.TemporaryDirectory(prefix="redis") as folder:
         place = ["--port", "0", "--unixsocket", f"{folder}/redis.sock", "--dir", folder]
-        process = subprocess.Popen(
-            [binary, *place, "--save", "", "--appendonly", "no", *options],
-            stdout=subprocess.DEVNULL,
-        )
-        server = RedisServer(Path(folder), process)
+        command = [binary, *place, "--save", "", "--appendonly", "no", *options]
+        server = RedisServer(Path(folder), command)
         try:
-            _await(server)
+            server.start()
             yield server
         finally:
             server.stop()

@@ -1,13 +1,18 @@
 """Connections to the live store's server, or to one inside this process."""
 
+from weakref import WeakKeyDictionary
+
 from fakeredis import FakeAsyncRedis
 from redis.asyncio import Redis
+from redis.asyncio.connection import AbstractConnection
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
+from redis.typing import EncodableT
 
 from scorer.errors import BadInput
 
+Answered = bytes | int | list[bytes] | None
 PATIENCE = 1.0  # s that a late answer is waited for, to learn its stamps
 
 
@@ -29,6 +34,7 @@ rediss://host:6379/0 or unix:///path/redis.sock
             retry=Retry(NoBackoff(), 0),
             socket_timeout=PATIENCE,
             socket_connect_timeout=PATIENCE,
+            redis_connect_func=_introduced,
             decode_responses=False,
         )
     except (ValueError, RedisError):
@@ -36,6 +42,30 @@ rediss://host:6379/0 or unix:///path/redis.sock
             "the Redis URL can't be read: write it as redis://host:6379/0, "
             "rediss://host:6379/0 or unix:///path/redis.sock"
         ) from None
+
+
+async def asked(connection: AbstractConnection, *command: EncodableT) -> Answered:
+    """Return a command's answer; nothing is tried twice."""
+    await connection.send_command(*command)
+    answer: Answered = await connection.read_response()
+    return answer
+
+
+def server_of(connection: AbstractConnection) -> str:
+    """Return what names the server of a connection and its present life, from start to end."""
+    return _servers.get(connection, "embedded")
+
+
+_servers: WeakKeyDictionary[AbstractConnection, str] = WeakKeyDictionary()
+
+
+async def _introduced(connection: AbstractConnection) -> None:
+    """Greet a server, and learn which life of which server this is."""
+    await connection.on_connect()
+    text = await asked(connection, "INFO", "server")
+    lines = text.decode().splitlines() if isinstance(text, bytes) else []
+    fields = dict(line.split(":", 1) for line in lines if ":" in line)
+    _servers[connection] = fields.get("run_id", "unknown")
 
 
 def embedded() -> Redis:

@@ -6,15 +6,16 @@ window can see them, which frees memory and changes nothing.
 """
 
 from collections.abc import Mapping, Sequence
-from hashlib import blake2b
+from hashlib import blake2b, sha1
 from secrets import token_hex
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, cast
 
 from redis.asyncio import Redis
-from redis.asyncio.connection import AbstractConnection
 from redis.exceptions import NoScriptError, ResponseError
+from redis.typing import EncodableT
 
 from scorer.errors import BadInput
+from scorer.store.connecting import asked, server_of
 from scorer.store.layout import Layout
 
 REMEMBERED = 600_000  # ms that a click_id is known for
@@ -65,6 +66,7 @@ class LiveStore:
     def __init__(self, client: Redis, layout: Layout, namespace: str = "slidr") -> None:
         self.layout = layout
         self._client = client
+        self._pool: Any = client.connection_pool
         self._clock = f"{namespace}:clock".encode()
         self._probe = f"{namespace}:probe".encode()
         self._memory = f"{namespace}:click:".encode()
@@ -77,9 +79,8 @@ class LiveStore:
             for entity in layout.entities
         ]
         self._layout = layout.digest.encode()
-        self._sha = "0" * 40
-        self._server = "embedded"
-        client.connection_pool.connection_kwargs["redis_connect_func"] = self._connected
+        self._script = layout.script
+        self._sha = sha1(self._script.encode(), usedforsecurity=False).hexdigest()
 
     async def check(self) -> None:
         """Raise BadInput where the server is too old or may evict counters.
@@ -105,21 +106,31 @@ class LiveStore:
         Raises redis.RedisError; the clicks may then have been counted or not. A repeat within ten
         minutes finds out.
         """
-        keys, arguments = [self._clock], [token_hex(8), self._server, str(REMEMBERED)]
-        for click in clicks:
-            self._add(click, keys, arguments)
+        connection = await self._pool.get_connection()
         try:
-            answers = await self._client.evalsha(self._sha, len(keys), *keys, *arguments)
-        except NoScriptError:
-            self._sha = await self._client.script_load(self.layout.script)
-            answers = await self._client.evalsha(self._sha, len(keys), *keys, *arguments)
-        return [self._stamped(answer) for answer in answers]
+            # Only now is it known which server hears this, and in which of its lives.
+            call = self._call(clicks, server_of(connection))
+            try:
+                answers = await asked(connection, *call)
+            except NoScriptError:
+                await asked(connection, "SCRIPT LOAD", self._script)
+                answers = await asked(connection, *call)
+        finally:
+            await self._pool.release(connection)
+        return [self._stamped(answer) for answer in cast("list[bytes]", answers)]
 
     async def probe(self) -> None:
         """Write to the server; raises redis.RedisError where it can't be reached or is full."""
         await self._client.set(self._probe, b"1", px=1000)
 
-    def _add(self, click: StoredClick, keys: list[bytes], arguments: list[Any]) -> None:
+    def _call(self, clicks: Sequence[StoredClick], server: str) -> list[EncodableT]:
+        keys: list[EncodableT] = [self._clock]
+        arguments: list[EncodableT] = [token_hex(8), server, REMEMBERED]
+        for click in clicks:
+            self._add(click, keys, arguments)
+        return ["EVALSHA", self._sha, len(keys), *keys, *arguments]
+
+    def _add(self, click: StoredClick, keys: list[EncodableT], arguments: list[EncodableT]) -> None:
         """Append a click's keys and arguments, as `observe.lua` reads them."""
         digests: dict[str, bytes] = {}
 
@@ -144,16 +155,6 @@ class LiveStore:
         here = [*map(int, values)] if layout == self._layout else None
         return Stamped(int(ts), int(seq), epoch.decode(), repeated == b"1", here)
 
-    async def _connected(self, connection: AbstractConnection) -> None:
-        """Learn which start of which server a new connection leads to."""
-        await connection.on_connect()
-        await connection.send_command("INFO", "server")
-        try:
-            text = await connection.read_response()
-        except ResponseError:
-            return  # an embedded server tells nothing, and starts with its process
-        self._server = _fields(text).get("run_id", "unknown")
-
 
 async def _info(client: Redis) -> Mapping[str, str]:
     """Return what the server says of itself; nothing where it is an embedded one."""
@@ -164,11 +165,6 @@ async def _info(client: Redis) -> Mapping[str, str]:
     except ResponseError:
         return {}
     return found
-
-
-def _fields(info: bytes | str) -> Mapping[str, str]:
-    text = info.decode() if isinstance(info, bytes) else info
-    return dict(line.split(":", 1) for line in text.splitlines() if ":" in line)
 
 
 def _parsed(version: str) -> tuple[int, ...]:

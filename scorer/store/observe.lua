@@ -55,6 +55,7 @@ local function observe_entity(entity, key, ts, ahead, out)
     for _, cap in ipairs(entity.caps) do out[#out + 1] = cap end
     return
   end
+  if #entity.windows + #entity.caps == 0 then return end
   local held = call('HMGET', key, unpack(entity.fields))
   local change = {'HSET', key}
   for i, window in ipairs(entity.windows) do
