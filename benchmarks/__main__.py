@@ -17,6 +17,7 @@ from benchmarks.machine import read_machine
 from benchmarks.polars_rolling import PolarsRolling
 from benchmarks.report import Results, Timing, markdown
 from benchmarks.source import THREADS, Engine, Ours, Source
+from benchmarks.store_memory import store_memory
 from benchmarks.verdicts import verdicts
 from scorer.spec import Spec
 
@@ -182,6 +183,7 @@ def main(
 
 
 main.add_command(verdicts)
+main.add_command(store_memory)
 
 
 if __name__ == "__main__":
