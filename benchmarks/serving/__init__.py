@@ -1,0 +1,1 @@
+"""What the live service takes under load: `python -m benchmarks serving --help`."""
