@@ -4,7 +4,6 @@ A sink is a place that verdicts are delivered to. Its cursor is written after th
 never before: a crash between the two sends the batch again.
 """
 
-import os
 import re
 from dataclasses import dataclass
 from datetime import datetime
@@ -14,9 +13,9 @@ from typing import Any
 import duckdb
 from pydantic import AwareDatetime, BaseModel, ConfigDict, NonNegativeInt, ValidationError
 
+from replay.durable import put_whole
 from replay.errors import BadCursor
 from replay.lake import Lake, writing
-from replay.parts import keep
 from replay.snapshot import Snapshot
 from replay.span import to_datetime, to_micros
 from scorer.errors import BadInput
@@ -178,13 +177,7 @@ def write_cursor(lake: Lake, cursor: Cursor) -> None:
     path = cursor_path(lake, cursor.sink)
     with writing(path):
         path.parent.mkdir(exist_ok=True)
-        temporary = path.with_suffix(".new")
-        with temporary.open("w") as file:
-            file.write(cursor.model_dump_json(indent=2) + "\n")
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-        keep([path])
+        put_whole(path, cursor.model_dump_json(indent=2) + "\n")
 
 
 def lags(connection: duckdb.DuckDBPyConnection, snapshot: Snapshot, now: int) -> tuple[Lag, ...]:

@@ -24,8 +24,9 @@ from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundErr
 from deltalake.transaction import AddAction, RemoveAction
 
 from replay.config import LakeConfig, read_config, write_config
+from replay.durable import keep
 from replay.errors import LakeBusy, LakeUnwritable, NotALake
-from replay.parts import Part, keep, with_date, write_parts
+from replay.parts import Part, with_date, write_parts
 from replay.span import now_micros
 from replay.tables import TABLES, Table
 from scorer.errors import Inconsistent, ReplayError

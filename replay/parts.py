@@ -5,7 +5,6 @@ the table's statistics.
 """
 
 import json
-import os
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -61,16 +60,6 @@ def iso_milliseconds(ts: int) -> str:
     '2026-03-01T00:00:00.001Z'
     """
     return iso(ts // 1000 * 1000) if ts % 1_000_000 < 1000 else iso(ts)[:23] + "Z"
-
-
-def keep(files: Iterable[Path]) -> None:
-    """Make files and their names outlast a power cut."""
-    for path in dict.fromkeys(place for file in files for place in (file, file.parent)):
-        handle = os.open(path, os.O_RDONLY)
-        try:
-            os.fsync(handle)
-        finally:
-            os.close(handle)
 
 
 def with_date(schema: pa.Schema) -> pa.Schema:

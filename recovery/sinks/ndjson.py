@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict
 
 from recovery.sinks.options import place
 from recovery.sinks.sink import Batch, ForeignSink, Held, Pause, SinkRefused, SinkUnreachable
-from replay.parts import keep
+from replay.durable import keep
 
 BATCH_ROWS = 32_768
 BLOCK = 1 << 16
