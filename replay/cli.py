@@ -35,6 +35,7 @@ COMMANDS: tuple[Entry, ...] = (
     Entry("explain", "replay.commands.explain:explain", "Tell one click's whole story."),
     Entry("import", "replay.commands.import_:import_", "Add rows from files to a table."),
     Entry("features", "replay.commands.features:features", "Write point-in-time features."),
+    Entry("skew", "replay.commands.skew:skew", "Compare logged features with recomputed ones."),
     Entry("sql", "replay.commands.sql:sql", "Query the lake with DuckDB, read-only."),
     Entry("lake", "replay.commands.lake:lake", "Look after the lake's files."),
     Entry("train", "replay.commands.train:train", "Train a model version on weak labels."),
