@@ -56,7 +56,7 @@ class LiveOracle:
     now: int
     held: list[Row] = field(default_factory=list)  # counted since the last flush, in log order
     first: dict[str, tuple[int, Row]] = field(default_factory=dict)  # click_id → when, and what
-    kept: frozenset[str] = frozenset()  # the facts that the last call kept
+    kept: frozenset[str] = frozenset()  # the facts that the last click was counted for
     epoch: int = 0
 
     def flush(self) -> None:
@@ -72,10 +72,6 @@ class LiveOracle:
 
         Return for each click its answers, one for each spec.
         """
-        kept = kept_for(specs)
-        if not kept <= self.kept:
-            self.epoch += 1
-        self.kept = kept
         return [list(self._one(click, specs)) for click in clicks]
 
     def remembers(self, click_id: str) -> bool:
@@ -85,15 +81,21 @@ class LiveOracle:
     def _one(self, click: Row, specs: Sequence[Spec]) -> Iterator[Expected]:
         repeated = self.remembers(click["click_id"])
         if not repeated:
-            self._count(click)
+            self._count(click, kept_for(specs))
         counted = self.first[click["click_id"]][1]
         log = [row for row in self.held if row["seq"] <= counted["seq"]]
         for spec in specs:
             values = tuple(_values(spec, log))
             yield Expected(counted["ts"], counted["seq"], counted["epoch"], repeated, values)
 
-    def _count(self, click: Row) -> None:
-        """Stamp: ts = max(last ts, clock), seq = max(last seq + 1, ts)."""
+    def _count(self, click: Row, kept: frozenset[str]) -> None:
+        """Stamp: ts = max(last ts, clock), seq = max(last seq + 1, ts).
+
+        A new epoch begins where a fact is kept that the click before was not counted for.
+        """
+        if not kept <= self.kept:
+            self.epoch += 1
+        self.kept = kept
         last = self.held[-1] if self.held else {"ts": 0, "seq": -1}
         ts = max(last["ts"], click["time"])
         stamps = {"ts": ts, "seq": max(last["seq"] + 1, ts), "epoch": self.epoch, "kept": self.kept}

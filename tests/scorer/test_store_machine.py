@@ -1,0 +1,276 @@
+"""The live store beside its oracle: random clicks, leaps of time, flushes, restarts, layouts."""
+
+import asyncio
+from collections.abc import Coroutine, Mapping, Sequence
+from typing import Any, TypeVar
+
+import pytest
+import redis
+from hypothesis import HealthCheck, Phase, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
+
+from scorer.serving.clicks import Click
+from scorer.spec import Spec, parse_spec
+from scorer.store.layout import Layout
+from scorer.store.live_store import LiveStore, Stamped
+from tests.oracles.live import REMEMBERED, Expected, LiveOracle, windowed
+from tests.scorer.worlds import InProcess, OnServer, World
+from tests.servers import redis_server
+from tests.strategies import AGENTS, BASES, IPS, MINUTE, NEAR, SECOND, SMALL, STEP, USERS, specs
+
+ODD: Spec = parse_spec(
+    {
+        "counts": [
+            {"entity": "session_id", "windows": ["3m@1m", "7s@1s", "90s@45s", "10m@5m"]},
+            {"entity": "ip", "windows": ["2m@30s", "1s@1s"]},
+            {"entity": "user_agent, ip", "windows": ["2m@1m"]},
+        ],
+        "distincts": [
+            {"member": "user_id", "entity": "ip", "windows": ["3m@1m", "90s@45s"]},
+            {"member": "user_agent", "entity": "user_id", "windows": ["30s@30s"]},
+        ],
+        "gaps": [
+            {"entity": "session_id", "cap": "1s"},
+            {"entity": "ip", "cap": "10m"},
+            {"entity": "device, ad_id", "cap": "1m"},
+        ],
+    },
+    "odd",
+)
+FEW: Spec = parse_spec({"counts": [{"entity": "ip", "windows": ["2m@1m"]}]}, "few")
+GAPS: Spec = parse_spec({"gaps": [{"entity": "ip", "cap": "1m"}]}, "gaps")
+SHARED: Spec = parse_spec(
+    {"distincts": [{"member": "user_id", "entity": "ip", "windows": ["2m@1m"]}]}, "shared"
+)
+
+DEPLOYED = (SMALL, ODD, FEW, GAPS, SHARED)
+REST: dict[str, Any] = {
+    "logged_in": True,
+    "advertiser_id": "a",
+    "campaign_id": "c",
+    "query": None,
+    "price_micros": 1,
+}
+DAY = 1440 * MINUTE
+LEAPS = (SECOND, STEP, MINUTE, 2 * MINUTE, 5 * MINUTE, 10 * MINUTE, 11 * MINUTE)
+SPARE = 30 * MINUTE  # what a key may outlive its windows by
+T = TypeVar("T")
+
+
+Drawn = Mapping[str, Any]
+
+
+def drawn_clicks() -> st.SearchStrategy[list[Drawn]]:
+    """What is drawn of the clicks of one call, few of everything.
+
+    `again` repeats the id of a click before it, if there are as many; `after` is how far the
+    time that a click brings is from the clock.
+    """
+    one = st.fixed_dictionaries(
+        {
+            "again": st.sampled_from((0, 0, 0, 0, 1, 2, 5)),
+            "after": st.sampled_from((0, 0, 0, 1, 1000, SECOND, STEP, -1, -STEP)),
+            "user_id": st.sampled_from(USERS),
+            "session_id": st.sampled_from(("s", "t", None)),
+            "ip": st.sampled_from(IPS),
+            "user_agent": st.sampled_from(AGENTS),
+            "ad_id": st.sampled_from(("x", "y", None)),
+            "device": st.sampled_from(("desktop", "tablet")),
+        }
+    )
+    return st.lists(one, min_size=1, max_size=5)
+
+
+class StoreMachine(RuleBasedStateMachine):
+    """One store, one oracle, and whoever calls them; `now` is the time that clicks come at."""
+
+    def __init__(self, world: World) -> None:
+        super().__init__()
+        self.world = world
+        self.runner = asyncio.Runner()
+        self.now = 0
+        self.restarted = False
+        self.client = world.client()
+
+    @initialize(base=st.sampled_from(BASES), drawn=specs())
+    def start(self, base: int, drawn: Spec) -> None:
+        self.now = self.top = base - 1000 * DAY  # long before the server's own clock
+        self.floor = 0  # the first time after a flush
+        self.oracle = LiveOracle(self.now)
+        self.epochs: dict[int, str] = {}
+        self.seqs: set[int] = set()
+        self.ids: list[str] = []
+        self.known = (*DEPLOYED, drawn)
+        self.live: list[Spec] = []
+        self.flush()
+        self.deploy([0, 1])
+
+    @rule(chosen=st.lists(st.integers(0, len(DEPLOYED)), min_size=1, max_size=3, unique=True))
+    def deploy(self, chosen: list[int]) -> None:
+        """Go on with a worker that keeps what these specs need."""
+        self.live = [self.known[k] for k in chosen]
+        self.layout = Layout.of(self.live)
+        self.store = LiveStore(self.client, self.layout)
+
+    @rule(drawn=drawn_clicks(), brings_time=st.booleans())
+    def observe(self, drawn: list[Drawn], brings_time: bool) -> None:
+        brings_time = brings_time or self.world.clicks_bring_time
+        rows = [self._row(one, brings_time) for one in drawn]
+        clicks = [Click(**row, **REST) for row in rows]
+        found = self.run(self._observed(clicks))
+        expected = self.oracle.observe(
+            [{**row, "time": self.now if row["time"] is None else row["time"]} for row in rows],
+            self.live,
+        )
+        assert len(found) == len(rows)
+        for stamped, answers in zip(found, expected, strict=True):
+            self._compare(stamped, answers)
+        self.pass_time(max(row["time"] or 0 for row in rows) - self.now)
+
+    async def _observed(self, clicks: Sequence[Click]) -> list[Stamped]:
+        """Ask the store; ask once more after a restart, which may break the connection."""
+        try:
+            return await self.store.observe(clicks)
+        except redis.ConnectionError:
+            assert self.restarted, "a connection was lost"
+            return await self.store.observe(clicks)
+        finally:
+            self.restarted = False
+
+    def _row(self, drawn: Drawn, brings_time: bool) -> dict[str, Any]:
+        row = dict(drawn)
+        again, after = row.pop("again"), row.pop("after")
+        if not 0 < again <= len(self.ids) or self._is_on_the_edge(self.ids[-again]):
+            again = 1
+            self.ids.append(f"click {len(self.ids)}")
+        time = max(self.floor, self.now + after) if brings_time else None
+        return {"click_id": self.ids[-again], "time": time, **row}
+
+    def _is_on_the_edge(self, click_id: str) -> bool:
+        """Whether it is remembered depends on more than a test can know of a clock."""
+        first = self.oracle.first.get(click_id)
+        return first is not None and abs(self.oracle.now - first[0] - REMEMBERED) < 2 * SECOND
+
+    def _compare(self, stamped: Stamped, answers: Sequence[Expected]) -> None:
+        first = answers[0]
+        assert (stamped.ts, stamped.seq, stamped.repeated) == (first.ts, first.seq, first.repeated)
+        assert stamped.epoch == self.epochs.setdefault(first.epoch, stamped.epoch), "another epoch"
+        assert len(set(self.epochs.values())) == len(self.epochs), "an epoch came again"
+        assert stamped.repeated or stamped.seq not in self.seqs, "a seq came again"
+        self.seqs.add(stamped.seq)
+        if stamped.values is None:
+            assert stamped.repeated, "a click without features"
+            return
+        for spec, answer in zip(self.live, answers, strict=True):
+            values = [stamped.values[place] for place in self.layout.places(spec)]
+            promised = [
+                value if wanted is None else wanted
+                for value, wanted in zip(values, answer.values, strict=True)
+            ]
+            assert dict(zip(windowed(spec), values, strict=True)) == dict(
+                zip(windowed(spec), promised, strict=True)
+            )
+
+    @rule(leap=st.sampled_from(LEAPS), near=st.sampled_from(NEAR))
+    def wait(self, leap: int, near: int) -> None:
+        self.pass_time(leap + near)
+
+    def pass_time(self, micros: int) -> None:
+        """Move the clock forward, and forget what has expired by then."""
+        self.now += max(0, micros)
+        if self.world.clicks_bring_time:
+            aged = max(0, self.now - self.top)
+            self.run(self.world.age(self.client, aged))
+            self.oracle.now += aged
+        else:
+            self.oracle.now = self.now
+        self.top = max(self.top, self.now)
+
+    @rule(leap=st.sampled_from(LEAPS))
+    def step_back(self, leap: int) -> None:
+        """Set the clock back; on a server, that of whoever sends the clicks."""
+        self.now = max(self.floor, self.now - leap)
+        self.pass_time(0)
+
+    @rule()
+    def flush(self) -> None:
+        self.run(self.world.flush(self.client))
+        self.oracle.flush()
+        self.floor = max([0, *self.seqs]) + 1
+        self.pass_time(self.floor - self.now)
+
+    @precondition(lambda self: isinstance(self.world, OnServer))
+    @rule()
+    def restart(self) -> None:
+        assert isinstance(self.world, OnServer)
+        self.world.restart()
+        self.oracle.restart()
+        self.restarted = True
+
+    def teardown(self) -> None:
+        """Hold that nothing stays once no window can see it."""
+        try:
+            if hasattr(self, "store"):
+                look_back = max(spec.look_back for spec in self.known)
+                self.pass_time(self.top - self.now + look_back + REMEMBERED + SPARE)
+                keys = self.run(self.world.keys(self.client))
+                assert keys <= 1, "keys that never expire"
+        finally:
+            self.runner.run(self.client.aclose())
+            self.runner.close()
+
+    def run(self, work: Coroutine[Any, Any, T]) -> T:
+        with self.world.at(self.now):
+            return self.runner.run(work)
+
+
+QUICK = settings(
+    max_examples=30,
+    stateful_step_count=25,
+    deadline=None,
+    report_multiple_bugs=False,
+    phases=[Phase.generate],
+)
+LONG = settings(
+    max_examples=1500,
+    stateful_step_count=60,
+    deadline=None,
+    suppress_health_check=list(HealthCheck),
+)
+
+
+def run(world: World, how: settings) -> None:
+    """Run the machine in a world."""
+
+    class Machine(StoreMachine):
+        def __init__(self) -> None:
+            super().__init__(world)
+
+    run_state_machine_as_test(Machine, settings=how)
+
+
+def test_a_store_in_process_equals_the_oracle() -> None:
+    run(InProcess(), QUICK)
+
+
+def test_a_store_on_a_server_equals_the_oracle() -> None:
+    with redis_server() as server:
+        run(OnServer(server), QUICK)
+
+
+@pytest.mark.soak
+def test_a_store_in_process_equals_the_oracle_at_length() -> None:
+    run(InProcess(), LONG)
+
+
+@pytest.mark.soak
+def test_a_store_on_a_server_equals_the_oracle_at_length() -> None:
+    with redis_server() as server:
+        run(OnServer(server), LONG)
