@@ -1,0 +1,149 @@
+"""The supervisor of a service: binds the port, starts the keeper and the workers, and ends them.
+
+Workers accept from one listening socket, which they inherit. A process that dies is started again,
+later each time that it dies soon. At the end the workers finish what they have begun, and then the
+keeper commits what they have spooled.
+"""
+
+import os
+import shutil
+import signal
+import socket
+import time
+from collections.abc import Callable, Mapping, Sequence
+from types import FrameType
+from typing import Any
+
+from replay.children import Place
+from replay.errors import BadInput
+from replay.service import Settings
+
+TICK = 0.05  # s
+WORKERS_GRACE, KEEPER_GRACE = 15.0, 120.0  # s that they have to end by themselves
+BACKLOG = 2048
+METRICS = "metrics"
+
+Say = Callable[[str], None]
+
+
+class Supervisor:
+    """Runs one service."""
+
+    def __init__(self, settings: Settings, workers: int, listening: socket.socket) -> None:
+        self._settings = settings.model_copy(update={"socket": listening.fileno()})
+        self._listening = listening
+        self._keeper = Place("keeper", "the keeper")
+        self._workers = [Place("worker", f"worker {n + 1}") for n in range(workers)]
+        self._metrics = settings.spool / METRICS / str(os.getpid())
+        self._asked = 0
+
+    def run(self, started: Callable[[], None], say: Say) -> None:
+        """Serve until SIGTERM or SIGINT; `started` is called once all workers serve.
+
+        Raises BadInput where a worker finds at its start that it can't serve as asked.
+        """
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, self._ask)
+        self._make_metrics_folder()
+        try:
+            self._watch(started, say)
+        finally:
+            self._listening.close()
+            self._end(self._workers, WORKERS_GRACE)
+            self._end([self._keeper], KEEPER_GRACE)
+            shutil.rmtree(self._metrics, ignore_errors=True)
+
+    def _watch(self, started: Callable[[], None], say: Say) -> None:
+        serving, told = False, ""
+        while not self._asked:
+            for place in (self._keeper, *self._workers):
+                died = place.look_after(self._settings, self._metrics)
+                if died and place.refused and not serving:
+                    raise BadInput(place.refused)
+                if died:
+                    say(f"{died}{place.refused and f': {place.refused}' or ''}")
+            states = [place.news for place in self._workers]
+            if not serving and all(states):
+                serving = True
+                started()
+            if serving and (state := _summary(states)) != told:
+                told = state
+                say(state)
+            time.sleep(TICK)
+
+    def _end(self, places: Sequence[Place], grace: float) -> None:
+        """Ask processes to end, and wait; a further signal ends them at once."""
+        asked, until = self._asked, time.monotonic() + grace
+        for place in places:
+            if place.process is not None:
+                place.process.terminate()
+        while running := [place.process for place in places if place.process is not None]:
+            if self._asked > asked or time.monotonic() > until:
+                for process in running:
+                    process.kill()
+            time.sleep(TICK)
+        for place in places:
+            place.bury(self._metrics)
+
+    def _ask(self, _signal: int, _frame: FrameType | None) -> None:
+        self._asked += 1
+
+    def _make_metrics_folder(self) -> None:
+        """Make this service's folder; remove those of services that are gone."""
+        for folder in self._metrics.parent.glob("*"):
+            if folder.name.isdigit() and not _lives(int(folder.name)):
+                shutil.rmtree(folder, ignore_errors=True)
+        shutil.rmtree(self._metrics, ignore_errors=True)
+        self._metrics.mkdir(parents=True)
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """Return a listening socket; raise BadInput where the address can't be had."""
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(
+            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )[0]
+        listening = socket.socket(family, kind, protocol)
+    except OSError as exc:
+        raise BadInput(f"--host {host}: {exc.strerror}; give a name or address") from exc
+    listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listening.bind(address)
+        listening.listen(BACKLOG)
+    except OSError as exc:
+        listening.close()
+        raise BadInput(
+            f"can't listen on {host} port {port}: {exc.strerror}; choose another with --port"
+        ) from exc
+    return listening
+
+
+def address_of(listening: socket.socket) -> str:
+    """Return the URL of a listening socket."""
+    host, port = listening.getsockname()[:2]
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
+def _summary(states: Sequence[Mapping[str, Any]]) -> str:
+    """Say in a line whether the service is ready.
+
+    >>> _summary([{"missing": []}, {"missing": []}]), _summary([{"missing": []}, {}])
+    ('ready', '1 of 2 workers serve')
+    >>> _summary([{"missing": ["no model"]}, {"missing": ["no model", "no store"]}])
+    'not ready: no model; no store'
+    """
+    serving = [state for state in states if "missing" in state]
+    if len(serving) < len(states):
+        return f"{len(serving)} of {len(states)} workers serve"
+    missing = dict.fromkeys(str(what) for state in serving for what in state["missing"])
+    return f"not ready: {'; '.join(missing)}" if missing else "ready"
+
+
+def _lives(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        pass
+    return True
