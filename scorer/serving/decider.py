@@ -19,6 +19,7 @@ from scorer.serving.breaker import Breaker
 from scorer.serving.clicks import Click
 from scorer.serving.models import ServedModel
 from scorer.serving.ports import Answer, DecisionLog
+from scorer.serving.timer import Timer
 from scorer.store.live_store import LiveStore
 
 ROUND = SERVED_ROWS
@@ -92,9 +93,8 @@ class Decider:
     def _queued(
         self, lane: deque[_Part], clicks: Sequence[Click], arrived: int, rounds: int
     ) -> _Part:
-        loop = asyncio.get_running_loop()
-        part = _Part(clicks, arrived, loop.create_future())
-        timer = loop.call_later(rounds * self._deadline, self._expire, part)
+        part = _Part(clicks, arrived, asyncio.get_running_loop().create_future())
+        timer = Timer(rounds * self._deadline, lambda: self._expire(part))
         part.answers.add_done_callback(lambda _: timer.cancel())
         lane.append(part)
         return part
@@ -130,7 +130,7 @@ class Decider:
         """Decide some parts together; whatever happens, each is answered and logged."""
         found: list[Answer] = []
         reason = UNAVAILABLE
-        stuck = asyncio.get_running_loop().call_later(STUCK, self.breaker.failed)
+        stuck = Timer(STUCK, self.breaker.failed)
         try:
             found = await self._decided([click for part in parts for click in part.clicks])
         except OutOfMemoryError:

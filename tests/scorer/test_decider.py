@@ -190,7 +190,7 @@ def test_a_click_that_was_never_sent_is_not_counted(
             with server.client() as client:
                 client.client_pause(90, all=True)
             sent = asyncio.ensure_future(service.decider.decide([live_click(1)]))
-            await until(lambda: not service.decider._singles)
+            await until(lambda: service.log.expected == 1 and not service.decider._singles)
             await service.decider.decide([live_click(2)])
             await sent
             await until(lambda: len(service.log.answers) == 2)
