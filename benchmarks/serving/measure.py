@@ -12,7 +12,7 @@ from benchmarks.serving.lake import SECOND, promote
 from benchmarks.serving.run import Outcome, Plan, finish, start
 from benchmarks.serving.stack import Stack
 
-LIMIT = 5.0  # ms
+SHARE = 0.999
 SPIN = 2.0  # s
 TICKS = os.sysconf("SC_CLK_TCK")
 
@@ -55,10 +55,14 @@ class Row:
         return sum(n for r, n in self.outcome.reasons.items() if r.startswith("undecided"))
 
     @property
+    def in_time(self) -> float:
+        """The share of requests that were decided, and answered within 5 ms."""
+        return self.outcome.in_time / self.outcome.requests
+
+    @property
     def met(self) -> bool:
-        """Whether p99.9 is below 5 ms, with every click decided and nothing failed."""
-        done = not self.failed and not self.undecided and not self.outcome.wrong
-        return done and self.outcome.latency.p999 < LIMIT
+        """Whether 99.9% were in time; `undecided` at the deadline is not, however fast."""
+        return self.in_time >= SHARE and not self.failed and not self.outcome.wrong
 
 
 def measure(name: str, stack: Stack, workers: int, plan: Plan, swap: bool = False) -> Row:

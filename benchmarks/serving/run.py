@@ -10,7 +10,7 @@ import subprocess
 import sys
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from typing import Any
 from uuid import uuid4
 
@@ -20,6 +20,7 @@ from benchmarks.serving.sender import Sender, Sent
 from benchmarks.serving.traffic import draw, requests
 
 HOST = "127.0.0.1"
+LIMIT = 5.0  # ms
 
 
 @dataclass(frozen=True)
@@ -41,7 +42,8 @@ class Outcome:
 
     `slip` is how late the generator itself took a request up, `waited` how long one then waited
     for a free connection. `reasons` counts clicks, `statuses` requests, 0 for those without an
-    answer. `versions` tells when the first and last answer of each model version was whole, ns of
+    answer. `in_time` counts requests whose clicks were all decided, and answered within 5 ms: an
+    `undecided` never is. `versions` tells when the first and last answer of each model version was whole, ns of
     the monotonic clock. `wrong` counts clicks whose answer names another click. `worst` are the
     ten slowest: when they were due (s after the first) and what they took (ms).
     """
@@ -55,9 +57,10 @@ class Outcome:
     statuses: Mapping[str, int]
     reasons: Mapping[str, int]
     versions: Mapping[str, tuple[int, int]]
+    in_time: int
     wrong: int
     processor_seconds: float
-    worst: list[tuple[float, float]] = field(default_factory=list)
+    worst: list[tuple[float, float]]
 
 
 def start(plan: Plan) -> "subprocess.Popen[str]":
@@ -92,33 +95,38 @@ def perform(plan: Plan) -> Outcome:
     return _outcome(plan, sent, ids)
 
 
-def _outcome(plan: Plan, sent: Sent, ids: list[object]) -> Outcome:
+def _outcome(plan: Plan, sent: Sent, ids: list[str]) -> Outcome:
     reasons: Counter[str] = Counter()
     versions: dict[str, tuple[int, int]] = {}
-    wrong = 0
-    done = sent.done.tolist()
+    wrong = in_time = 0
+    done, took = sent.done.tolist(), ((sent.done - sent.due) / 1e6).tolist()
     for k, body in enumerate(sent.bodies):
-        for place, answer in enumerate(_answers(sent.statuses[k], body)):
-            reasons[f"{answer.get('decision', 'problem')}: {answer.get('reason')}"] += 1
+        answers = _answers(sent.statuses[k], body)
+        decided = len(answers) == plan.batch
+        for place, answer in enumerate(answers):
+            decision = answer.get("decision", "problem")
+            decided &= decision in ("valid", "invalid")
+            reasons[f"{decision}: {answer.get('reason')}"] += 1
             wrong += answer["click_id"] != ids[k * plan.batch + place]
             if version := answer.get("model_version"):
                 first, last = versions.get(version, (done[k], done[k]))
                 versions[version] = min(first, done[k]), max(last, done[k])
-    over = sent.done - sent.due
-    worst = sorted(range(len(over)), key=lambda k: -over[k])[:10]
+        in_time += decided and took[k] < LIMIT
+    worst = sorted(range(len(took)), key=lambda k: -took[k])[:10]
     return Outcome(
-        requests=len(ids) // plan.batch,
+        requests=len(took),
         clicks=len(ids),
         seconds=float(sent.done.max() - sent.due[0]) / 1e9,
-        latency=latency(over.tolist()),
+        latency=latency((sent.done - sent.due).tolist()),
         slip=latency((sent.seen - sent.due).tolist()),
         waited=latency((sent.sent - sent.seen).tolist()),
         statuses={str(k): n for k, n in Counter(sent.statuses).items()},
         reasons=dict(reasons),
         versions=versions,
+        in_time=in_time,
         wrong=wrong,
         processor_seconds=sent.processor_seconds,
-        worst=[((sent.due[k] - sent.due[0]) / 1e9, over[k] / 1e6) for k in worst],
+        worst=[((int(sent.due[k]) - int(sent.due[0])) / 1e9, took[k]) for k in worst],
     )
 
 

@@ -6,6 +6,7 @@ clicks. Everything but the ids of clicks is drawn from the seed.
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,7 +26,7 @@ HEAD = (
     b"POST /v1/decisions HTTP/1.1\r\nhost: localhost\r\naccept: */*\r\n"
     b"content-type: application/json\r\ncontent-length: %d\r\n\r\n"
 )
-Click = Mapping[str, object]
+Click = Mapping[str, Any]
 
 
 def user(number: int) -> str:
