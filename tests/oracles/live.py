@@ -56,16 +56,16 @@ class LiveOracle:
     now: int
     held: list[Row] = field(default_factory=list)  # counted since the last flush, in log order
     first: dict[str, tuple[int, Row]] = field(default_factory=dict)  # click_id → when, and what
-    kept: frozenset[str] = frozenset()  # the facts that the last click was counted for
+    kept: frozenset[str] | None = None  # the facts that the last click was counted for, if known
     epoch: int = 0
 
     def flush(self) -> None:
         """Lose everything."""
-        self.held, self.first, self.kept = [], {}, frozenset()
+        self.held, self.first, self.kept = [], {}, None
 
     def restart(self) -> None:
         """Come back with all that was there, as far as one can tell; so begin a new epoch."""
-        self.kept = frozenset()
+        self.kept = None
 
     def observe(self, clicks: Sequence[Row], specs: Sequence[Spec]) -> list[list[Expected]]:
         """Count clicks in order, keeping the facts of these specs and no others.
@@ -93,7 +93,7 @@ class LiveOracle:
 
         A new epoch begins where a fact is kept that the click before was not counted for.
         """
-        if not kept <= self.kept:
+        if self.kept is None or not kept <= self.kept:
             self.epoch += 1
         self.kept = kept
         last = self.held[-1] if self.held else {"ts": 0, "seq": -1}

@@ -193,9 +193,13 @@ class StoreMachine(RuleBasedStateMachine):
             self.oracle.now = self.now
         self.top = max(self.top, self.now)
 
+    @precondition(lambda self: self.oracle.held and self.oracle.held[-1]["ts"] >= self.top)
     @rule(leap=st.sampled_from(LEAPS))
     def step_back(self, leap: int) -> None:
-        """Set the clock back; on a server, that of whoever sends the clicks."""
+        """Set the clock back; on a server, that of whoever sends the clicks.
+
+        It follows a click: keys that expired in a future that no click saw are lost to any store.
+        """
         self.now = max(self.floor, self.now - leap)
         self.pass_time(0)
 
