@@ -38,6 +38,7 @@ MISSING: Mapping[str, str] = {
     "unknown_spec": "no stored version has the spec of the features",
     "wrong_width": "there are not as many features as the spec has",
 }
+SLICES = 4  # in the time of one slice of a run: decisions with features are wide
 Advance = Callable[[int], None]
 Emit = Callable[[pa.Table], None]
 
@@ -110,13 +111,21 @@ def _stored_specs(lake: Lake, digests: Sequence[str]) -> dict[str, Spec]:
     return found
 
 
-def measure(prepared: Prepared, examples: int, advance: Advance, emit: Emit | None = None) -> Skew:
+def measure(
+    prepared: Prepared,
+    examples: int,
+    advance: Advance,
+    emit: Emit | None = None,
+    slice_length: int | None = None,
+) -> Skew:
     """Compare every click of the span; keep `examples` of each reason.
 
-    `emit` hears of the differing values, table by table; `advance` of the clicks read.
+    `emit` hears of the differing values, table by table; `advance` of the clicks read. Slices of
+    `slice_length` µs change nothing but time and memory.
     """
+    length = slice_length or choose_slice_length(prepared.snapshot, prepared.inside) // SLICES
     with reading(prepared.snapshot):
-        return _Skewer(prepared, examples).measure(advance, emit)
+        return _Skewer(prepared, examples).measure(length, advance, emit)
 
 
 class _Skewer:
@@ -131,7 +140,7 @@ class _Skewer:
         self._missing: Counter[str] = Counter()
         self._specs: Counter[str] = Counter()
 
-    def measure(self, advance: Advance, emit: Emit | None) -> Skew:
+    def measure(self, slice_length: int, advance: Advance, emit: Emit | None) -> Skew:
         given = self._prepared
         # A spec without windows stands in where there is none, so that clicks are still counted.
         specs = list(given.specs.values()) or [Spec()]
@@ -142,9 +151,9 @@ class _Skewer:
                 *specs,
                 *(apart(spec, column) for spec in specs if windowed(spec) for column in columns),
             ],
-            given.span,
+            given.inside,
             columns=columns,
-            slice_length=choose_slice_length(given.snapshot, given.span),
+            slice_length=slice_length,
             advance=advance,
         )
         for piece in slices:
