@@ -1,17 +1,19 @@
 """Connections to the live store's server, or to one inside this process."""
 
+from typing import Any
 from weakref import WeakKeyDictionary
 
 from fakeredis import FakeAsyncRedis
+from hiredis import pack_command
 from redis.asyncio import Redis
 from redis.asyncio.connection import AbstractConnection
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
-from redis.typing import EncodableT
 
 from scorer.errors import BadInput
 
+Argument = str | int | bytes
 Answered = bytes | int | list[bytes] | None
 PATIENCE = 1.0  # s that a late answer is waited for, to learn its stamps
 
@@ -32,7 +34,7 @@ rediss://host:6379/0 or unix:///path/redis.sock
         return Redis.from_url(
             url,
             retry=Retry(NoBackoff(), 0),
-            socket_timeout=PATIENCE,
+            socket_timeout=None,  # the store's calls have one, which costs less
             socket_connect_timeout=PATIENCE,
             redis_connect_func=_introduced,
             decode_responses=False,
@@ -44,10 +46,11 @@ rediss://host:6379/0 or unix:///path/redis.sock
         ) from None
 
 
-async def asked(connection: AbstractConnection, *command: EncodableT) -> Answered:
+async def asked(connection: AbstractConnection, *command: Argument) -> Answered:
     """Return a command's answer; nothing is tried twice."""
-    await connection.send_command(*command)
-    answer: Answered = await connection.read_response()
+    parts: Any = command  # declared as a tuple of one
+    await connection.send_packed_command(pack_command(parts), check_health=False)
+    answer: Answered = await connection.read_response(disable_decoding=True)
     return answer
 
 

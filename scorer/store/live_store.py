@@ -5,17 +5,19 @@ of anybody's text. What a click's counters are is decided by time stamps alone; 
 window can see them, which frees memory and changes nothing.
 """
 
-from collections.abc import Mapping, Sequence
+import asyncio
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
 from hashlib import blake2b, sha1
 from secrets import token_hex
 from typing import Any, NamedTuple, Protocol, cast
 
 from redis.asyncio import Redis
+from redis.asyncio.connection import AbstractConnection
 from redis.exceptions import NoScriptError, ResponseError
-from redis.typing import EncodableT
 
 from scorer.errors import BadInput
-from scorer.store.connecting import asked, server_of
+from scorer.store.connecting import PATIENCE, Argument, asked, server_of
 from scorer.store.layout import Layout
 
 REMEMBERED = 600_000  # ms that a click_id is known for
@@ -85,9 +87,10 @@ class LiveStore:
     async def check(self) -> None:
         """Raise BadInput where the server is too old or may evict counters.
 
-        Raises redis.RedisError where there is no server.
+        Raises redis.RedisError or OSError where there is no server.
         """
-        found = await _info(self._client)
+        async with asyncio.timeout(PATIENCE):
+            found = await _info(self._client)
         version = found.get("valkey_version") or found.get("redis_version")
         if version and _parsed(version) < OLDEST:
             raise BadInput(
@@ -103,34 +106,42 @@ class LiveStore:
     async def observe(self, clicks: Sequence[StoredClick]) -> list[Stamped]:
         """Count clicks in, in order and in one step; return the stamp and features of each.
 
-        Raises redis.RedisError; the clicks may then have been counted or not. A repeat within ten
-        minutes finds out.
+        Raises redis.RedisError or OSError; the clicks may then have been counted or not. A repeat
+        within ten minutes finds out.
         """
-        connection = await self._pool.get_connection()
-        try:
+        async with self._connection() as connection:
             # Only now is it known which server hears this, and in which of its lives.
             call = self._call(clicks, server_of(connection))
             try:
                 answers = await asked(connection, *call)
             except NoScriptError:
-                await asked(connection, "SCRIPT LOAD", self._script)
+                await asked(connection, "SCRIPT", "LOAD", self._script)
                 answers = await asked(connection, *call)
-        finally:
-            await self._pool.release(connection)
         return [self._stamped(answer) for answer in cast("list[bytes]", answers)]
 
     async def probe(self) -> None:
         """Write to the server; raises redis.RedisError where it can't be reached or is full."""
-        await self._client.set(self._probe, b"1", px=1000)
+        async with self._connection() as connection:
+            await asked(connection, "SET", self._probe, "1", "PX", 1000)
 
-    def _call(self, clicks: Sequence[StoredClick], server: str) -> list[EncodableT]:
-        keys: list[EncodableT] = [self._clock]
-        arguments: list[EncodableT] = [token_hex(8), server, REMEMBERED]
+    @asynccontextmanager
+    async def _connection(self) -> AsyncIterator[AbstractConnection]:
+        """Lend a connection for a second; one that does not answer by then is given up."""
+        async with asyncio.timeout(PATIENCE):
+            connection = await self._pool.get_connection()
+            try:
+                yield connection
+            finally:
+                await self._pool.release(connection)
+
+    def _call(self, clicks: Sequence[StoredClick], server: str) -> list[Argument]:
+        keys: list[Argument] = [self._clock]
+        arguments: list[Argument] = [token_hex(8), server, REMEMBERED]
         for click in clicks:
             self._add(click, keys, arguments)
         return ["EVALSHA", self._sha, len(keys), *keys, *arguments]
 
-    def _add(self, click: StoredClick, keys: list[EncodableT], arguments: list[EncodableT]) -> None:
+    def _add(self, click: StoredClick, keys: list[Argument], arguments: list[Argument]) -> None:
         """Append a click's keys and arguments, as `observe.lua` reads them."""
         digests: dict[str, bytes] = {}
 
