@@ -78,14 +78,16 @@ class Process:
 class Place:
     """The place of one process in a service: it is started again when it dies.
 
-    `refused` is why the last one that ended could not serve as asked, where it said so.
+    `failures` counts the processes that died soon, one after the other; `refused` is why the last
+    one that ended could not serve as asked, where it said so.
     """
 
     def __init__(self, kind: str, name: str) -> None:
         self.name = name
         self._module = MODULES[kind]
         self._process: Process | None = None
-        self._pause = self._due = 0.0
+        self._due = 0.0
+        self.failures = 0
         self.refused: str | None = None
 
     @property
@@ -103,10 +105,12 @@ class Place:
         died = None
         if self._process is not None and not self._process.lives:
             soon = time.monotonic() - self._process.started < LIVED
-            self._pause = min(2 * self._pause, LONGEST_PAUSE) if soon else 0.0
-            self._pause = max(self._pause, FIRST_PAUSE)
-            self._due = time.monotonic() + self._pause
-            died = f"{self.name} {self.bury(metrics)}; starts again in {self._pause:g} s"
+            self.failures = self.failures + 1 if soon else 1
+            pause = min(FIRST_PAUSE * 2 ** min(self.failures - 1, 9), LONGEST_PAUSE)
+            self._due = time.monotonic() + pause
+            said = self.bury(metrics)
+            why = "" if self.refused is None else f": {self.refused}"
+            died = f"{self.name} {said}{why}; starts again in {pause:g} s"
         if self._process is None and time.monotonic() >= self._due:
             self._process = Process(self._module, settings, metrics)
         if self._process is not None:

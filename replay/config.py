@@ -18,6 +18,15 @@ from replay.errors import BadInput, NotALake
 FILE = "replay.toml"
 
 
+class ServeConfig(BaseModel):
+    """`[serve]`: what `replay serve` takes where neither an option nor REPLAY_REDIS says it."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+    redis: str | None = None
+    spool: str | None = None
+
+
 class LakeConfig(BaseModel):
     """A lake's settings; `recovery` reads what gates and sinks hold."""
 
@@ -30,6 +39,7 @@ class LakeConfig(BaseModel):
     billing_window_hours: int = Field(default=72, ge=0)
     gates: dict[str, float] = {}
     sinks: dict[str, dict[str, Any]] = {}
+    serve: ServeConfig = ServeConfig()
 
 
 def read_config(home: Path) -> LakeConfig:

@@ -151,3 +151,4 @@ def _changed_at(folder: Path) -> int:
 if __name__ == "__main__":
     os.nice(NICE)
     Keeper(start_process("keeper")).run()
+    os._exit(0)  # a cache half made is made again, and DuckDB would tell of its open threads

@@ -20,6 +20,7 @@ from replay.service import Settings
 
 TICK = 0.05  # s
 WORKERS_GRACE, KEEPER_GRACE = 15.0, 120.0  # s that they have to end by themselves
+TRIES = 3  # deaths of one process after which a service that never served gives up
 BACKLOG = 2048
 METRICS = "metrics"
 
@@ -57,11 +58,12 @@ class Supervisor:
         serving, told = False, ""
         while not self._asked:
             for place in (self._keeper, *self._workers):
-                died = place.look_after(self._settings, self._metrics)
-                if died and place.refused and not serving:
-                    raise BadInput(place.refused)
-                if died:
-                    say(f"{died}{place.refused and f': {place.refused}' or ''}")
+                if died := place.look_after(self._settings, self._metrics):
+                    if not serving and (place.refused or place.failures >= TRIES):
+                        raise BadInput(
+                            place.refused or f"{place.name} dies again and again: see above"
+                        )
+                    say(died)
             states = [place.news for place in self._workers]
             if not serving and all(states):
                 serving = True

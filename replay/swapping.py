@@ -39,7 +39,11 @@ class Swappable(Protocol):
 
 
 class Models:
-    """The stored versions, as a worker loads them."""
+    """The stored versions, as a worker loads them.
+
+    `refused` is the version in production where it can't be served; `slices` are those that the
+    calibration of the version loaded last knows.
+    """
 
     def __init__(self, folder: Path, client: Redis, profiles: Profiles, device: str) -> None:
         self._registry = Registry(folder)
@@ -47,6 +51,7 @@ class Models:
         self._profiles = profiles
         self._device = device
         self.refused: str | None = None
+        self.slices: frozenset[str] = frozenset()
         self._loaded: Wanted | None = None
         self._failed: tuple[Wanted, tuple[int, ...]] | None = None
 
@@ -89,7 +94,9 @@ class Models:
         specs = self._specs((None, warm))
         if production is None:
             return None, Layout.of(specs)
-        return serve_version(self._registry, production, specs, self._profiles, self._device)
+        found = serve_version(self._registry, production, specs, self._profiles, self._device)
+        self.slices = frozenset(self._registry.calibration(production).slices)
+        return found
 
     def _specs(self, wanted: Wanted) -> list[Spec]:
         """Return the specs whose counters are to be kept, of those versions that can be read."""
