@@ -1,10 +1,12 @@
 """One row of the table: a load on a service, and what the machine did meanwhile."""
 
+import contextlib
 import os
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
+from http.client import HTTPConnection
 from pathlib import Path
 
 from benchmarks.serving.jitter import Jitter, Watch
@@ -14,6 +16,7 @@ from benchmarks.serving.stack import Stack
 
 SHARE = 0.999
 SPIN = 2.0  # s
+SCRAPE = 10.0  # s
 TICKS = os.sysconf("SC_CLK_TCK")
 
 
@@ -66,7 +69,10 @@ class Row:
 
 
 def measure(name: str, stack: Stack, workers: int, plan: Plan, swap: bool = False) -> Row:
-    """Run a load on a service, with a promotion in its middle where `swap` says so."""
+    """Run a load on a service, with a promotion in its middle where `swap` says so.
+
+    Meanwhile the service's metrics are asked for every ten seconds.
+    """
     load = os.getloadavg()[0]
     before = Watch("spin", SPIN).result()
     process = start(plan)
@@ -76,8 +82,13 @@ def measure(name: str, stack: Stack, workers: int, plan: Plan, swap: bool = Fals
     promoting = threading.Timer(plan.seconds / 2, _promote, (stack.home, moved))
     if swap:
         promoting.start()
+    over = threading.Event()
+    scraping = threading.Thread(target=_scrape, args=(stack.port, over))
+    scraping.start()
     outcome = finish(process)
-    promoting.cancel()
+    over.set()
+    for thread in (scraping, promoting) if swap else (scraping,):
+        thread.join()
     seconds = time.monotonic() - began
     spent = {part: now - used.get(part, 0) for part, now in stack.processor_seconds().items()}
     spent["generator"] = outcome.processor_seconds
@@ -97,16 +108,12 @@ def measure(name: str, stack: Stack, workers: int, plan: Plan, swap: bool = Fals
     )
 
 
-def ladder(
-    rates: tuple[float, ...], climb: Callable[[float], Row], misses: int = 2
-) -> tuple[list[Row], float | None]:
-    """Climb until some rates in a row missed; return all rows and the highest rate that was met."""
-    rows: list[Row] = []
-    for rate in rates:
-        rows.append(climb(rate))
-        if not any(row.met for row in rows[-misses:]) and len(rows) >= misses:
-            break
-    return rows, max((row.plan.rate for row in rows if row.met), default=None)
+def _scrape(port: int, over: threading.Event) -> None:
+    """Ask for the figures now and then, as Prometheus would."""
+    while not over.wait(SCRAPE):
+        with contextlib.closing(HTTPConnection("127.0.0.1", port, timeout=10)) as connection:
+            connection.request("GET", "/metrics")
+            connection.getresponse().read()
 
 
 def _promote(home: Path, moved: list[int]) -> None:

@@ -41,6 +41,12 @@ class Alone:
     store: Latency
     server: float
 
+    @classmethod
+    def read(cls, text: str) -> "Alone":
+        """Read what a process of this module printed."""
+        found = json.loads(text)
+        return cls(**found | {name: Latency(**found[name]) for name in ("ping", "script", "store")})
+
 
 class Plain:
     """A socket that blocks."""

@@ -43,9 +43,9 @@ class Outcome:
     `slip` is how late the generator itself took a request up, `waited` how long one then waited
     for a free connection. `reasons` counts clicks, `statuses` requests, 0 for those without an
     answer. `in_time` counts requests whose clicks were all decided, and answered within 5 ms: an
-    `undecided` never is. `versions` tells when the first and last answer of each model version was whole, ns of
-    the monotonic clock. `wrong` counts clicks whose answer names another click. `worst` are the
-    ten slowest: when they were due (s after the first) and what they took (ms).
+    `undecided` never is. `versions` tells when the first and last answer of each model version
+    was whole, ns of the monotonic clock. `wrong` counts clicks whose answer names another click.
+    `worst` are the ten slowest: when they were due (s after the first) and what they took (ms).
     """
 
     requests: int

@@ -5,6 +5,7 @@ import shutil
 import signal
 import socket
 import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -91,11 +92,29 @@ def started(lake: Path, folder: Path, workers: int, options: Sequence[str] = ())
                 process.wait()
 
 
+@contextmanager
+def floor() -> Iterator[int]:
+    """Start a server that answers without looking; yield its port."""
+    port = free_port()
+    process = subprocess.Popen([sys.executable, "-m", "benchmarks.serving.floor", str(port)])
+    try:
+        _await(process, lambda: _listens(port), "benchmarks.serving.floor")
+        yield port
+    finally:
+        process.kill()
+        process.wait()
+
+
 def free_port() -> int:
     """Return a TCP port of 127.0.0.1 that nothing listens on."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
+
+
+def _listens(port: int) -> bool:
+    socket.create_connection(("127.0.0.1", port)).close()
+    return True
 
 
 def _ready(port: int) -> bool:
