@@ -14,12 +14,14 @@ def _null_if_empty(value: object) -> object:
     return None if value == "" else value
 
 
-Id = Annotated[str, Field(min_length=1, max_length=128)]
+_NO_NUL = r"^[^\x00]*$"  # stores and sinks differ in what they make of a NUL
+
+Id = Annotated[str, Field(min_length=1, max_length=128, pattern=_NO_NUL)]
 OptionalId = Annotated[
-    Annotated[str, Field(max_length=256)] | None, BeforeValidator(_null_if_empty)
+    Annotated[str, Field(max_length=256, pattern=_NO_NUL)] | None, BeforeValidator(_null_if_empty)
 ]
 OptionalText = Annotated[
-    Annotated[str, Field(max_length=2048)] | None, BeforeValidator(_null_if_empty)
+    Annotated[str, Field(max_length=2048, pattern=_NO_NUL)] | None, BeforeValidator(_null_if_empty)
 ]
 
 
