@@ -1,6 +1,7 @@
 """The spool folder: where each worker's segments lie, and which workers live.
 
     SPOOL/
+      flushed-until                up to when (µs) the lake has every click of these workers
       <writer>/lock                a lock that the worker holds for as long as it lives
       <writer>/floor               the worker's floor, while it has nothing to write
       <writer>/<n>.open            the segment being written; its last line may be torn
@@ -19,6 +20,7 @@ from pathlib import Path
 
 LOCK = "lock"
 FLOOR = "floor"
+FLUSHED = "flushed-until"  # what the committer said last, µs; for the workers
 FRESH = ".new-"  # a worker's folder until its lock is held
 _SEGMENT = re.compile(r"(\d{10})(?:-(\d+)\.jsonl|\.open)")
 
