@@ -1,30 +1,35 @@
 """The live store on a real Redis, under several processes at once, equals the replay's engine."""
 
 import asyncio
+import random
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
-from itertools import chain
+from itertools import chain, islice
 from multiprocessing import get_context
-from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
+from numpy.typing import NDArray
 
 from replay.features import stream
 from replay.snapshot import Snapshot
 from replay.span import Span
 from scorer.serving.clicks import Click
-from scorer.spec import load_spec
+from scorer.spec import Spec, Window, load_spec
 from scorer.store.connecting import connect
 from scorer.store.layout import Layout
 from scorer.store.live_store import LiveStore, Stamped
 from tests.lakes import make_lake
 from tests.oracles.live import windowed
-from tests.parity.traffic import LENGTH, START, requests
+from tests.parity.traffic import LENGTH, SECOND, START, requests
+from tests.parity.traffic import clicks as generated
 from tests.servers import redis_server
 
 CLICKS = 20_000
 PROCESSES, CALLERS = 2, 4
+SPEC = load_spec("default")
+Columns = dict[str, NDArray[np.int32]]
 Found = list[tuple[Click, Stamped]]
 
 
@@ -35,7 +40,7 @@ def drive(url: str, share: int) -> Found:
 
 async def _drive(url: str, share: int) -> Found:
     client = connect(url)
-    store = LiveStore(client, Layout.of([load_spec("default")]))
+    store = LiveStore(client, Layout.of([SPEC]))
     left = (batch for n, batch in enumerate(requests(CLICKS)) if n % PROCESSES == share)
     found = await asyncio.gather(*(_call(store, left) for _ in range(CALLERS)))
     await client.aclose()
@@ -50,33 +55,106 @@ async def _call(store: LiveStore, left: Iterator[list[dict[str, Any]]]) -> Found
     return found
 
 
-def test_the_store_under_several_processes_equals_the_replay(tmp_path: Path) -> None:
+@pytest.fixture(scope="module")
+def found() -> Found:
+    """What became of the clicks."""
     with redis_server() as server, ProcessPoolExecutor(PROCESSES, get_context("spawn")) as pool:
         calls = [pool.submit(drive, server.url, share) for share in range(PROCESSES)]
-        found = list(chain(*(call.result() for call in calls)))
+        return list(chain(*(call.result() for call in calls)))
+
+
+@pytest.fixture(scope="module")
+def log(found: Found, tmp_path_factory: pytest.TempPathFactory) -> Snapshot:
+    """The log that they make."""
+    rows = [
+        {
+            **click.model_dump(exclude={"time"}),
+            "ts": stamped.ts,
+            "seq": stamped.seq,
+            "store_epoch": stamped.epoch,
+        }
+        for click, stamped in found
+    ]
+    return Snapshot.take(make_lake(tmp_path_factory.mktemp("lake"), clicks=rows))
+
+
+def live_values(found: Found) -> Columns:
+    """Return feature → its values as the store gave them, in log order."""
+    places = Layout.of([SPEC]).places(SPEC)
+    stamps = sorted((stamped for _, stamped in found), key=lambda s: (s.ts, s.seq))
+    table = np.array([stamped.values for stamped in stamps], np.int32)
+    return {name: table[:, place] for name, place in zip(windowed(SPEC), places, strict=True)}
+
+
+def replayed_values(log: Snapshot, spec: Spec) -> Columns:
+    """Return feature → its values as the replay computes them, in log order."""
+    pieces = list(stream(log, spec, Span(START, START + LENGTH)))
+    table = np.concatenate([piece.facts for piece in pieces], axis=1)
+    return dict(zip(windowed(SPEC), table, strict=False))
+
+
+def test_every_click_has_a_place_of_its_own(found: Found) -> None:
+    assert len({click.click_id for click, _ in found}) == CLICKS
     assert len({stamped.seq for _, stamped in found}) == CLICKS
     assert len({stamped.epoch for _, stamped in found}) == 1
     assert not any(stamped.repeated for _, stamped in found)
-    lake = make_lake(
-        tmp_path,
-        clicks=[
-            {
-                **click.model_dump(exclude={"time"}),
-                "ts": stamped.ts,
-                "seq": stamped.seq,
-                "store_epoch": stamped.epoch,
-            }
-            for click, stamped in found
-        ],
+
+
+def test_the_store_equals_the_replay(found: Found, log: Snapshot) -> None:
+    live, replayed = live_values(found), replayed_values(log, SPEC)
+    assert {name: int(np.sum(live[name] != replayed[name])) for name in live} == dict.fromkeys(
+        live, 0
     )
-    spec = load_spec("default")
-    places = Layout.of([spec]).places(spec)
-    live = {click.click_id: stamped.values or [] for click, stamped in found}
-    asked = Span(START, START + LENGTH)
-    for piece in stream(Snapshot.take(lake), spec, asked):
-        ids = piece.clicks.column("click_id").to_pylist()
-        here = np.array([live.pop(i) for i in ids], np.int32).reshape(len(ids), -1)
-        for name, place, wanted in zip(windowed(spec), places, piece.facts, strict=False):
-            wrong = np.flatnonzero(here[:, place] != wanted)
-            assert not len(wrong), f"{name} differs for {len(wrong)} clicks, as {ids[wrong[0]]}"
-    assert not live, f"{len(live)} clicks are not in the log"
+
+
+@pytest.mark.parametrize("more", [-1, 1])
+def test_the_traffic_tells_windows_apart_that_differ_by_a_bucket(
+    found: Found, log: Snapshot, more: int
+) -> None:
+    live, others = live_values(found), replayed_values(log, _stretched(more))
+    same = [name for name in live if name.startswith("gap") or np.all(live[name] == others[name])]
+    assert same == [gap.name for gap in SPEC.gaps]
+
+
+def _stretched(more: int) -> Spec:
+    """Return the spec with windows so many buckets longer."""
+    groups = SPEC.model_dump(include={"counts", "distincts"})
+    for group in chain(*groups.values()):
+        windows = map(Window.parse, group["windows"])
+        group["windows"] = [
+            f"{(w.length + more * w.resolution) // SECOND}s@{w.resolution // SECOND}s"
+            for w in windows
+        ]
+    return Spec.model_validate({**SPEC.model_dump(), **groups})
+
+
+def test_calls_that_are_given_up_give_nobody_a_wrong_answer() -> None:
+    with redis_server() as server:
+        asyncio.run(_give_up(server.url))
+
+
+async def _give_up(url: str) -> None:
+    """Begin calls and cancel most of them at any moment; then ask for each click again."""
+    client, draw = connect(url), random.Random(0)
+    store = LiveStore(client, Layout.of([SPEC]))
+    clicks = [Click(**row) for row in islice(generated(CLICKS), 600)]
+    answered: dict[str, Stamped] = {}
+
+    async def one(click: Click) -> None:
+        (answered[click.click_id],) = await store.observe([click])
+
+    for start in range(0, len(clicks), 6):
+        few = clicks[start : start + 6]
+        calls = [asyncio.create_task(one(click)) for click in few]
+        for call in draw.sample(calls, 4):
+            for _ in range(draw.randrange(12)):
+                await asyncio.sleep(0)
+            call.cancel()
+        await asyncio.gather(*calls, return_exceptions=True)
+    again = dict(zip((c.click_id for c in clicks), await store.observe(clicks), strict=True))
+    await client.aclose()
+    assert len(clicks) // 3 <= len(answered) < len(clicks)
+    assert {k: again[k] for k in answered} == {
+        k: stamped._replace(repeated=True) for k, stamped in answered.items()
+    }
+    assert len({stamped.seq for stamped in again.values()}) == len(clicks)

@@ -6,7 +6,7 @@ from typing import Any, TypeVar
 
 import pytest
 import redis
-from hypothesis import HealthCheck, Phase, settings
+from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
     RuleBasedStateMachine,
@@ -119,8 +119,15 @@ class StoreMachine(RuleBasedStateMachine):
         self.layout = Layout.of(self.live)
         self.store = LiveStore(self.client, self.layout)
 
-    @rule(drawn=drawn_clicks(), brings_time=st.booleans())
-    def observe(self, drawn: list[Drawn], brings_time: bool) -> None:
+    @rule(
+        drawn=drawn_clicks(),
+        brings_time=st.booleans(),
+        leap=st.sampled_from((0, *LEAPS)),
+        near=st.sampled_from(NEAR),
+    )
+    def observe(self, drawn: list[Drawn], brings_time: bool, leap: int, near: int) -> None:
+        """Let time pass, and call with some clicks."""
+        self.pass_time(leap + near)
         brings_time = brings_time or self.world.clicks_bring_time
         rows = [self._row(one, brings_time) for one in drawn]
         clicks = [Click(**row, **REST) for row in rows]
@@ -235,13 +242,7 @@ class StoreMachine(RuleBasedStateMachine):
             return self.runner.run(work)
 
 
-QUICK = settings(
-    max_examples=30,
-    stateful_step_count=25,
-    deadline=None,
-    report_multiple_bugs=False,
-    phases=[Phase.generate],
-)
+QUICK = settings(max_examples=30, stateful_step_count=25, deadline=None)
 LONG = settings(
     max_examples=1500,
     stateful_step_count=60,
