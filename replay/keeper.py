@@ -1,7 +1,7 @@
 """The keeper: the one process of a service that opens the lake.
 
 It tells the workers what stands in production, keeps their profile caches up to date, and commits
-what they have spooled. Of several keepers on one spool, one has the lock and does the latter two;
+what they have spooled. Of several keepers on one spool, one does the latter two;
 the others stand by. While the lake is away, what was last known stays and the spool fills.
 """
 
@@ -15,6 +15,7 @@ from pathlib import Path
 from threading import Event, Thread
 from typing import IO
 
+from replay.committer import Committer
 from replay.delta_log import TableVersion
 from replay.lake import Lake
 from replay.production import Production, models_folder, open_versions
@@ -27,7 +28,7 @@ from replay.tables import PROMOTIONS
 from scorer.serving.ports import Standing
 
 LOOK_SECONDS = 0.3  # between two looks at what stands in production
-CHECK_SECONDS = 2.0  # between two looks at the profile tables, and between two commits
+CHECK_SECONDS = 2.0  # between two looks at the profile tables
 LOCK = ".keeper.lock"
 NICE = 5
 
@@ -78,12 +79,14 @@ class Keeper:
         while not _try(lambda: lake.append(Lake.open(self._settings.home)), trouble):
             if signal.sigtimedwait({signal.SIGTERM}, LOOK_SECONDS):
                 return
-        duties = self._duties(lake[0])
-        for duty in duties:
+        committer = Committer(lake[0], self._settings.spool)
+        committing = Thread(target=committer.run, args=(self._stop,), name="committer")
+        for duty in (committing, *self._duties(lake[0])):
             duty.start()
         signal.sigwait({signal.SIGTERM})
         signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})  # asked twice, end at once
         self._stop.set()
+        committing.join()
 
     def _duties(self, lake: Lake) -> list[Thread]:
         spool, keep_all = self._settings.spool, self._settings.simulated_time

@@ -23,6 +23,7 @@ from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from replay.live_profiles import LiveProfiles
+from replay.segments import FLUSHED
 from replay.service import Settings, Trouble, start_process
 from replay.spool import Spool
 from replay.standing import StandingFile
@@ -65,7 +66,7 @@ class Worker:
             multiprocess_mode="livesum",
         )
         self._store_problem: str | None = "the live store was not reached yet"
-        self._wrote = time.time()
+        self._flushed_until = 0
         self._told: tuple[str, ...] | None = None
 
     def has_room(self) -> bool:
@@ -74,13 +75,13 @@ class Worker:
 
     def health(self) -> Health:
         """Return how the worker stands now."""
-        loaded, now = self._profiles.loaded_at, time.time()
+        loaded, flushed, now = self._profiles.loaded_at, self._flushed_until, time.time()
         model = self.decider.engine.model
         return Health(
             missing=tuple(self._missing()),
             model_version=None if model is None else model.name,
             profile_age_seconds=now - loaded / 1e6 if loaded else None,
-            log_lag_seconds=now - self._wrote,
+            log_lag_seconds=now - flushed / 1e6 if flushed else None,
             store_open=self.decider.breaker.is_open,
         )
 
@@ -140,15 +141,15 @@ class Worker:
         await self._client.aclose()
 
     async def _look(self) -> None:
-        """See what the keeper has told, and whether the disk keeps up."""
+        """See what the keeper has told."""
         if self._profiles.refresh():
             log.info("took over new profiles")
         swapped = await self._models.follow(self._pointer.standing(), self.decider)
         if swapped and (model := self.decider.engine.model) is not None:
             self.metrics.know(model.name, self._models.slices)
         self._refused.set(self._models.refused is not None)
-        if self._spool.problem is None:
-            self._wrote = time.time()
+        with suppress(OSError, ValueError):  # no committer has said anything yet
+            self._flushed_until = int((self._settings.spool / FLUSHED).read_text())
 
     async def _check_store(self) -> None:
         """Raise BadInput where the live store is not one to count on; it may be away."""

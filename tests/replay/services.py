@@ -16,6 +16,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 PATIENCE = 120.0  # s: no test depends on speed, and a machine may be slow
+SLOW = ("--deadline", "1000")  # ms: a machine that also runs other tests decides late
 CLICK: dict[str, Any] = {
     "user_id": "u1",
     "device": "desktop",
