@@ -5,15 +5,18 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
 import numpy as np
 import pytest
 
+from benchmarks.serving.cases import climb
 from benchmarks.serving.latency import histogram, latency
+from benchmarks.serving.measure import Row
+from benchmarks.serving.run import Outcome, Plan, perform, summed_up
 from benchmarks.serving.schedule import SECOND, schedule
-from benchmarks.serving.sender import Sender
+from benchmarks.serving.sender import Sender, Sent
 from benchmarks.serving.traffic import draw, requests
 from tests.servers import free_port
 
@@ -97,6 +100,11 @@ def test_answers_find_their_requests_and_lost_ones_are_counted() -> None:
         assert (sent.seen >= sent.due).all()
         assert (sent.sent >= sent.seen).all()
         assert (sent.done > sent.sent).all()
+    with floor("0", "3") as port:
+        stuck = Sender((HOST, port), requests(clicks, 8), schedule(100, 0.08), 2)
+        sent = stuck.run(patience=SECOND // 2)
+        assert sent.statuses == [0] * 8
+        assert ((sent.done - sent.due) > SECOND // 2).all(), "it waited that long for each"
     gone = Sender((HOST, free_port()), requests(clicks, 8), schedule(100, 0.08), 2).run()
     assert gone.statuses == [0] * 8
 
@@ -107,3 +115,53 @@ def test_no_two_clicks_of_a_run_are_the_same_and_some_addresses_are_hot() -> Non
     counts = sorted(Counter(click["ip"] for click in clicks).values())
     assert counts[-1] > 50
     assert counts[len(counts) // 2] == 1
+
+
+def measured(
+    rate: float, in_time: int, statuses: Mapping[str, int] | None = None, wrong: int = 0
+) -> Row:
+    """A row of 1,000 requests."""
+    instant = latency([1])
+    outcome = Outcome(
+        requests=1000,
+        clicks=1000,
+        seconds=1.0,
+        latency=instant,
+        slip=instant,
+        waited=instant,
+        statuses=statuses or {"200": 1000},
+        reasons={},
+        versions={},
+        in_time=in_time,
+        wrong=wrong,
+        processor_seconds=0.0,
+        worst=[],
+    )
+    return Row("row", 1, Plan(1, rate, 1), outcome, {}, [], [], [], 0, 0)
+
+
+def test_a_row_is_met_by_decided_answers_in_time_and_by_nothing_else() -> None:
+    assert measured(1, 999).met
+    assert not measured(1, 998).met
+    assert not measured(1, 999, statuses={"200": 999, "503": 1}).met
+    assert not measured(1, 999, wrong=1).met
+
+
+def test_undecided_answers_are_not_in_time_however_fast() -> None:
+    with floor() as port:
+        assert perform(Plan(port, rate=50, seconds=0.2)).wrong == 10
+    body = b'{"click_id": "a", "decision": "%s", "reason": "scored"}'
+    times = np.array([0, 0, 0], np.int64)
+    bodies = [body % b"valid", body % b"undecided", b""]
+    sent = Sent(times, times, times, times + 1_000_000, [200, 200, 503], bodies, 0.0)
+    found = summed_up(Plan(1, 1, 1), sent, ["a", "a", "a"])
+    assert (found.in_time, found.wrong) == (1, 0)
+    assert found.reasons == {"valid: scored": 1, "undecided: scored": 1}
+    assert found.statuses == {"200": 2, "503": 1}
+
+
+def test_a_ladder_ends_after_two_misses_in_a_row() -> None:
+    met = {1.0: 1000, 2.0: 0, 3.0: 1000, 4.0: 0, 5.0: 0, 6.0: 1000}
+    plans = (Plan(1, rate, 1) for rate in met)
+    rows = climb(plans, lambda plan: measured(plan.rate, met[plan.rate]))
+    assert [row.plan.rate for row in rows] == [1, 2, 3, 4, 5]

@@ -9,7 +9,7 @@ import json
 import subprocess
 import sys
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 from uuid import uuid4
@@ -92,10 +92,11 @@ def perform(plan: Plan) -> Outcome:
     gc.freeze()
     gc.disable()
     sent = sender.run()
-    return _outcome(plan, sent, ids)
+    return summed_up(plan, sent, ids)
 
 
-def _outcome(plan: Plan, sent: Sent, ids: list[str]) -> Outcome:
+def summed_up(plan: Plan, sent: Sent, ids: Sequence[str]) -> Outcome:
+    """Say what came of a run; `ids` are those of its clicks, in order."""
     reasons: Counter[str] = Counter()
     versions: dict[str, tuple[int, int]] = {}
     wrong = in_time = 0

@@ -24,7 +24,8 @@ class Sent:
     """A run's requests, in order; times in ns of the monotonic clock.
 
     `due` as planned, `seen` when the generator took it up, `sent` when a connection was free,
-    `done` when its answer was whole; 0 where it never was. `statuses` holds 0 for lost ones.
+    `done` when its answer was whole; each is the run's end where it never came to that, and then
+    the status is 0.
     """
 
     due: Ints
@@ -55,34 +56,39 @@ class Sender:
         for handle in self._by_handle:
             self._poll.register(handle, select.EPOLLIN)
 
-    def run(self) -> Sent:
-        """Send everything, await every answer or ten seconds, and return what happened."""
+    def run(self, patience: int = PATIENCE) -> Sent:
+        """Send everything, await every answer for `patience` ns, and return what happened."""
         used = time.process_time()
         start = time.monotonic_ns() + LEAD
         due = (self._plan + start).tolist()
         timer = Timer()
         self._poll.register(timer.handle, select.EPOLLIN)
         try:
-            self._loop(due, timer)
+            self._loop(due, timer, patience)
         finally:
             timer.close()
             self._poll.close()
             for connection in self._by_handle.values():
                 connection.socket.close()
+        end = time.monotonic_ns()
+        seen, sent, done = (
+            np.array([moment or end for moment in moments], np.int64)
+            for moments in (self._seen, self._sent, self._done)
+        )
         return Sent(
             self._plan + start,
-            np.array(self._seen, np.int64),
-            np.array(self._sent, np.int64),
-            np.array(self._done, np.int64),
+            seen,
+            sent,
+            done,
             self._statuses,
             self._bodies,
             time.process_time() - used,
         )
 
-    def _loop(self, due: Sequence[int], timer: Timer) -> None:
+    def _loop(self, due: Sequence[int], timer: Timer, patience: int) -> None:
         clock, poll, by_handle = time.monotonic_ns, self._poll.poll, self._by_handle
         first, count = 0, len(due)
-        end = due[-1] + PATIENCE if due else 0
+        end = due[-1] + patience if due else 0
         if due:
             timer.arm(due[0])
         while self._open and clock() < end:
