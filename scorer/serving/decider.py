@@ -82,7 +82,8 @@ class Decider:
         ]
         if self._working is None:
             self._working = asyncio.get_running_loop().create_task(self._work())
-        return [answer for part in parts for answer in await part.answers]
+        # A caller that hangs up does not undo its clicks.
+        return [answer for part in parts for answer in await asyncio.shield(part.answers)]
 
     async def close(self) -> None:
         """Wait until it is known what became of every click, and stop."""
@@ -101,6 +102,8 @@ class Decider:
 
     def _expire(self, part: _Part) -> None:
         """Answer a part whose deadline has come; the store never hears of one not sent yet."""
+        if part.late:  # answered in this very moment
+            return
         answers = self._unstamped.answers(part.clicks, LATE)
         part.answers.set_result(answers)
         if not part.sent:

@@ -80,13 +80,23 @@ class Metrics:
     def observe_answers(self, answers: Sequence[Answer], seconds: float) -> None:
         """Count the answers of one request, which took so long."""
         self._latency.observe(seconds)
+        if len(answers) == 1:
+            self._count(answers[0])
+            return
         for series, times in Tally(map(self._series_of, answers)).items():
             self._child(series).inc(times)
-        undecided = [answer.reason for answer in answers if answer.decision == "undecided"]
-        for reason, times in Tally(undecided).items():
+        reasons = [answer.reason for answer in answers if answer.decision == "undecided"]
+        for reason, times in Tally(reasons).items():
             self._undecided.labels(reason).inc(times)
         if repeated := sum(answer.repeated for answer in answers):
             self._repeated.inc(repeated)
+
+    def _count(self, answer: Answer) -> None:
+        self._child(self._series_of(answer)).inc()
+        if answer.decision == "undecided":
+            self._undecided.labels(answer.reason).inc()
+        if answer.repeated:
+            self._repeated.inc()
 
     def observe_request(self, path: str, status: int) -> None:
         """Count a request; `path` is one of the service's own, or `other`."""

@@ -11,12 +11,14 @@ them a few times a second.
 import asyncio
 from dataclasses import dataclass, field
 from typing import Any, cast
+from urllib.parse import unquote
 
 import httptools
 import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
 
+from scorer.serving.cycle import OneWriteCycle
 from scorer.serving.limits import Limits
 from scorer.serving.metrics import Metrics
 from scorer.serving.problems import (
@@ -168,14 +170,47 @@ class GuardedProtocol(HttpToolsProtocol):
         """Start on the request, unless its head alone is enough to refuse it."""
         if self.parser.should_upgrade():
             return  # the parser stops here: `_decline_upgrade` goes on
-        if self.hosts != 1 and (self.hosts or self.parser.get_http_version() == "1.1"):
+        version = self.parser.get_http_version()
+        if self.hosts != 1 and (self.hosts or version == "1.1"):
             raise Refused(Problem(MALFORMED, "It must have one Host header."))
         if self.length > self.limits.body_bytes:
             raise Refused(self._body_too_large())
-        super().on_headers_complete()
+        self._address(version)
+        self._begin(version)
         self.in_head = False
         self.in_body = True
         self.waiting_since = self.loop.time()
+
+    def _address(self, version: str) -> None:
+        scope = self.scope
+        scope["method"] = self.parser.get_method().decode("ascii")
+        scope["http_version"] = version
+        target = httptools.parse_url(self.url)
+        scope["raw_path"] = target.path
+        scope["path"] = unquote(target.path.decode("ascii"))
+        scope["query_string"] = target.query or b""
+
+    def _begin(self, version: str) -> None:
+        """Start to answer, or queue the request behind those before it."""
+        before = self.cycle
+        self.cycle = cycle = OneWriteCycle(
+            scope=self.scope,
+            transport=self.transport,
+            flow=self.flow,
+            logger=self.logger,
+            access_logger=self.access_logger,
+            access_log=False,
+            default_headers=self.server_state.default_headers,
+            message_event=asyncio.Event(),
+            expect_100_continue=self.expect_100_continue,
+            keep_alive=version != "1.0" and self.parser.should_keep_alive(),
+            on_response=self.on_response_complete,
+        )
+        if before is None or before.response_complete:
+            self._start_asgi_task(cycle, self.app)
+        else:
+            self.flow.pause_reading()
+            self.pipeline.appendleft((cycle, self.app))
 
     def on_body(self, body: bytes) -> None:
         """Take a piece of the body."""

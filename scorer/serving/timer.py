@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Callable
 
-LATE = 0.001  # s behind its time from which on the loop, and not what is timed, was slow
+LATE = 0.002  # s behind its time that only a loop that was held up is; its clock ticks in ms
 GRACE = 0.001  # s in which the loop then hears what came meanwhile
 
 

@@ -205,6 +205,26 @@ def test_a_click_that_was_never_sent_is_not_counted(
     assert sources == {"c1": "live", "c2": "unstamped", "c3": "live"}
 
 
+def test_a_caller_that_hangs_up_does_not_undo_its_click(
+    server: RedisServer, versions: Registry
+) -> None:
+    async def hanging_up() -> None:
+        async with serving(server, versions) as service:
+            calls = [
+                asyncio.ensure_future(
+                    service.decider.decide([live_click(100 * n + i) for i in some])
+                )
+                for n, some in enumerate((range(1), range(1), range(2 * ROUND)))
+            ]
+            await asyncio.sleep(0)
+            for call in calls:
+                call.cancel()
+            await until(lambda: len(service.log.answers) == 2 + 2 * ROUND)
+            assert {answer.source for answer in service.log.answers} == {"live"}
+
+    run(hanging_up())
+
+
 def test_a_store_that_dies_is_left_alone_and_found_again(
     server: RedisServer, versions: Registry
 ) -> None:
