@@ -32,6 +32,7 @@ from replay.runs import (
 from replay.snapshot import Snapshot, connect, reading
 from replay.span import Span, iso, now_micros, to_datetime
 from replay.summary import Summary, Tally, reconcile, summarise
+from replay.writers import LogLag, log_lags, settled_until, unsettled_notes
 from scorer.errors import BadInput, UnknownModel
 from scorer.registry import ModelVersion, Registry
 from scorer.scoring import choose_device
@@ -65,6 +66,7 @@ class Prepared:
     to_read: int
     not_stored: tuple[str, ...]
     settled_until: int
+    logs: tuple[LogLag, ...]
 
     @property
     def look_back(self) -> int:
@@ -104,6 +106,7 @@ class Prepared:
                 f"gap: windows (up to {self.look_back // 3_600_000_000} h) of "
                 f"{self.coverage.gap_clicks:,} clicks see such an hour"
             )
+        found += unsettled_notes(self.logs, self.request.span.end)
         return found + [
             f"production ran {name!r}, which is not stored: no cause can be found"
             for name in self.not_stored
@@ -116,7 +119,9 @@ def prepare(lake: Lake, request: Request) -> Prepared:
     Raises a BadInput of one kind or another: an unknown model, a span outside the log, a `where`
     that is no condition, a sample that is no share.
     """
-    settled_until = min(now_micros(), request.as_of or now_micros())
+    present = now_micros()
+    logs = log_lags(lake, present)  # before the snapshot, which then holds what they speak of
+    settled = settled_until(logs, min(present, request.as_of or present))
     snapshot = Snapshot.take(lake, request.as_of)
     registry = Registry(models_folder(lake))
     with reading(snapshot), connect() as connection:
@@ -144,7 +149,7 @@ def prepare(lake: Lake, request: Request) -> Prepared:
     )
     seen = Span(request.span.start - look_back, request.span.end)
     to_read = snapshot.rows("clicks", seen)
-    return Prepared(lake, request, plan, coverage, to_read, not_stored, settled_until)
+    return Prepared(lake, request, plan, coverage, to_read, not_stored, settled, logs)
 
 
 def execute(prepared: Prepared, advance: Callable[[int], None]) -> tuple[RunManifest, Summary]:

@@ -10,6 +10,7 @@ from replay.production import Production
 from replay.runs import read_manifest, run_folder, run_ids
 from replay.snapshot import Snapshot, connect, reading
 from replay.span import Span, iso
+from replay.writers import LogLag, log_lags
 from scorer.metrics import Share
 
 HOUR = 3_600_000_000
@@ -49,6 +50,7 @@ class Status:
     open_incidents: tuple[str, ...]
     unpublished_runs: tuple[str, ...]
     sinks: tuple[Lag, ...]
+    logs: tuple[LogLag, ...]
 
     @property
     def ivr(self) -> Share:
@@ -101,6 +103,7 @@ def read_status(lake: Lake, now: int) -> Status:
         tuple(text for (text,) in incidents),
         tuple(_unpublished(lake, published)),
         sinks,
+        log_lags(lake, now),
     )
 
 

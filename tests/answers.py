@@ -58,7 +58,7 @@ def undecided(number: int, ts: int | None = None, **said: object) -> Answer:
     nothing = dict.fromkeys(
         ("model_version", "probability", "threshold", "slice", "spec_digest", "facts", "reals")
     )
-    wanted = {"decision": "undecided", "reason": "store_timeout", **nothing, **said}
+    wanted: dict[str, Any] = {"decision": "undecided", "reason": "store_timeout", **nothing, **said}
     return answer(number, ts, **wanted)
 
 

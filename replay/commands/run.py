@@ -1,6 +1,7 @@
 """`replay run`: what a model version would have decided, and how that differs."""
 
 import sys
+from dataclasses import asdict
 from typing import Any
 
 import click
@@ -180,6 +181,8 @@ def _show_plan(prepared: Prepared, as_json: bool) -> None:
         "device": plan.device,
         "production_models": [version.name for version in plan.production],
         "seconds": prepared.expected_seconds,
+        "settled_until": iso_local(prepared.settled_until),
+        "logs": [asdict(log) for log in prepared.logs],
         "notes": prepared.notes,
     }
     if as_json:
@@ -197,6 +200,8 @@ def _show_plan(prepared: Prepared, as_json: bool) -> None:
             f"{prepared.look_back / 3_600_000_000:g} h",
         ),
         ("beside", ", ".join(version.name for version in plan.production) or "no stored version"),
+        ("settled", f"up to {iso_local(prepared.settled_until)}"),
+        *(("log", log.brief) for log in prepared.logs if not log.closed),
         ("takes", "unknown before a first run" if takes is None else f"about {takes:,.0f} s"),
     ]
     screen().print(described(rows))

@@ -23,7 +23,7 @@ def status(home: str | None, as_json: bool) -> None:
     """Show what stands in production now.
 
     The version and since when, the last 24 hours of decisions, open incidents, runs whose changes
-    are not published, and how far each sink of verdicts is behind.
+    are not published, how far each sink of verdicts is behind, and each machine's log of decisions.
 
     \b
     Example:
@@ -60,6 +60,9 @@ def _lines(found: Status) -> Iterator[str]:
     if (more := len(found.unpublished_runs) - RUNS_SHOWN) > 0:
         yield f"                and {more:,} older"
     yield from _list("sink", tuple(map(_behind, found.sinks)))
+    for log in found.logs:
+        if not log.closed:
+            yield f"{'log':<16}{log}"
 
 
 def _behind(lag: Lag) -> str:

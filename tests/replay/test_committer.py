@@ -7,7 +7,7 @@ import pytest
 from replay.committer import Committer
 from replay.lake import Lake
 from replay.spool import Spool
-from tests.answers import REALS, answer, ids, left, rows, undecided
+from tests.answers import REALS, answer, left, rows
 from tests.lakes import make_lake
 from tests.versions import START
 
