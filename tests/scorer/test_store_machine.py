@@ -59,7 +59,8 @@ REST: dict[str, Any] = {
     "price_micros": 1,
 }
 DAY = 1440 * MINUTE
-LEAPS = (SECOND, STEP, MINUTE, 2 * MINUTE, 5 * MINUTE, 10 * MINUTE, 11 * MINUTE)
+LEAPS = (0, 0, 1, 1, 2, 3, 4, 6, 19, 20, 22)  # in steps
+BESIDE = (*NEAR, 10 * SECOND, 15 * SECOND, -10 * SECOND)
 SPARE = 30 * MINUTE  # what a key may outlive its windows by
 T = TypeVar("T")
 
@@ -67,25 +68,25 @@ T = TypeVar("T")
 Drawn = Mapping[str, Any]
 
 
-def drawn_clicks() -> st.SearchStrategy[list[Drawn]]:
-    """What is drawn of the clicks of one call, few of everything.
-
-    `again` repeats the id of a click before it, if there are as many; `after` is how far the
-    time that a click brings is from the clock.
-    """
-    one = st.fixed_dictionaries(
-        {
-            "again": st.sampled_from((0, 0, 0, 0, 1, 2, 5)),
-            "after": st.sampled_from((0, 0, 0, 1, 1000, SECOND, STEP, -1, -STEP)),
-            "user_id": st.sampled_from(USERS),
-            "session_id": st.sampled_from(("s", "t", None)),
-            "ip": st.sampled_from(IPS),
-            "user_agent": st.sampled_from(AGENTS),
-            "ad_id": st.sampled_from(("x", "y", None)),
-            "device": st.sampled_from(("desktop", "tablet")),
-        }
-    )
-    return st.lists(one, min_size=1, max_size=5)
+CLICK = st.fixed_dictionaries(
+    {
+        "again": st.sampled_from((0, 0, 0, 0, 1, 2, 5)),  # the id of the click so many before it
+        "after": st.sampled_from((0, 0, 0, 1, 1000, SECOND, STEP, -1, -STEP)),  # the clock
+        "user_id": st.sampled_from(USERS),
+        "session_id": st.sampled_from(("s", "t", None)),
+        "ip": st.sampled_from(IPS),
+        "user_agent": st.sampled_from(AGENTS),
+        "ad_id": st.sampled_from(("x", "y", None)),
+        "device": st.sampled_from(("desktop", "tablet")),
+    }
+)
+CALL = st.tuples(
+    st.sampled_from(LEAPS),
+    st.sampled_from(BESIDE),
+    st.booleans(),
+    st.lists(CLICK, min_size=1, max_size=4),
+)
+LAYOUT = st.lists(st.integers(0, len(DEPLOYED)), min_size=1, max_size=3, unique=True)
 
 
 class StoreMachine(RuleBasedStateMachine):
@@ -99,8 +100,8 @@ class StoreMachine(RuleBasedStateMachine):
         self.restarted = False
         self.client = world.client()
 
-    @initialize(base=st.sampled_from(BASES), drawn=specs())
-    def start(self, base: int, drawn: Spec) -> None:
+    @initialize(base=st.sampled_from(BASES), drawn=specs(), chosen=LAYOUT)
+    def start(self, base: int, drawn: Spec, chosen: list[int]) -> None:
         self.now = self.top = base - 1000 * DAY  # long before the server's own clock
         self.floor = 0  # the first time after a flush
         self.oracle = LiveOracle(self.now)
@@ -110,24 +111,23 @@ class StoreMachine(RuleBasedStateMachine):
         self.known = (*DEPLOYED, drawn)
         self.live: list[Spec] = []
         self.flush()
-        self.deploy([0, 1])
+        self.deploy(chosen)
 
-    @rule(chosen=st.lists(st.integers(0, len(DEPLOYED)), min_size=1, max_size=3, unique=True))
+    @rule(chosen=LAYOUT)
     def deploy(self, chosen: list[int]) -> None:
         """Go on with a worker that keeps what these specs need."""
         self.live = [self.known[k] for k in chosen]
         self.layout = Layout.of(self.live)
         self.store = LiveStore(self.client, self.layout)
 
-    @rule(
-        drawn=drawn_clicks(),
-        brings_time=st.booleans(),
-        leap=st.sampled_from((0, *LEAPS)),
-        near=st.sampled_from(NEAR),
-    )
-    def observe(self, drawn: list[Drawn], brings_time: bool, leap: int, near: int) -> None:
-        """Let time pass, and call with some clicks."""
-        self.pass_time(leap + near)
+    @rule(calls=st.lists(CALL, min_size=1, max_size=4))
+    def observe(self, calls: Sequence[tuple[int, int, bool, Sequence[Drawn]]]) -> None:
+        """Let time pass before each of some calls."""
+        for steps, beside, brings_time, clicks in calls:
+            self.wait(steps, beside)
+            self._call(clicks, brings_time)
+
+    def _call(self, drawn: Sequence[Drawn], brings_time: bool) -> None:
         brings_time = brings_time or self.world.clicks_bring_time
         rows = [self._row(one, brings_time) for one in drawn]
         clicks = [Click(**row, **REST) for row in rows]
@@ -185,9 +185,12 @@ class StoreMachine(RuleBasedStateMachine):
                 zip(windowed(spec), promised, strict=True)
             )
 
-    @rule(leap=st.sampled_from(LEAPS), near=st.sampled_from(NEAR))
-    def wait(self, leap: int, near: int) -> None:
-        self.pass_time(leap + near)
+    def wait(self, steps: int, beside: int) -> None:
+        """Let time pass up to a place on the grid of steps, or beside it."""
+        self.pass_time(self._on_grid() + steps * STEP + beside - self.now)
+
+    def _on_grid(self) -> int:
+        return (self.now + STEP // 2) // STEP * STEP
 
     def pass_time(self, micros: int) -> None:
         """Move the clock forward, and forget what has expired by then."""
@@ -201,13 +204,13 @@ class StoreMachine(RuleBasedStateMachine):
         self.top = max(self.top, self.now)
 
     @precondition(lambda self: self.oracle.held and self.oracle.held[-1]["ts"] >= self.top)
-    @rule(leap=st.sampled_from(LEAPS))
-    def step_back(self, leap: int) -> None:
+    @rule(steps=st.sampled_from(LEAPS), beside=st.sampled_from(BESIDE))
+    def step_back(self, steps: int, beside: int) -> None:
         """Set the clock back; on a server, that of whoever sends the clicks.
 
         It follows a click: keys that expired in a future that no click saw are lost to any store.
         """
-        self.now = max(self.floor, self.now - leap)
+        self.now = max(self.floor, min(self.now, self._on_grid() - steps * STEP + beside))
         self.pass_time(0)
 
     @rule()
@@ -242,7 +245,7 @@ class StoreMachine(RuleBasedStateMachine):
             return self.runner.run(work)
 
 
-QUICK = settings(max_examples=30, stateful_step_count=25, deadline=None)
+QUICK = settings(max_examples=80, stateful_step_count=20, deadline=None)
 LONG = settings(
     max_examples=1500,
     stateful_step_count=60,
