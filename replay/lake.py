@@ -138,9 +138,16 @@ class Lake:
                         path.unlink()
                     raise
             if exclusive is not None:
-                logs = sorted((folder / "_delta_log").glob("*.json"))
-                keep([folder, *logs[:1], *logs[-1:]])
+                self._keep_log(name, delta)
         return sum(part.rows for part in parts)
+
+    def _keep_log(self, name: str, delta: DeltaTable) -> None:
+        """Make what was committed since `delta` was opened outlast a power cut."""
+        before = delta.version()
+        delta.update_incremental()
+        versions = range(before + (before > 0), delta.version() + 1)
+        logs = self.home / name / "_delta_log"
+        keep([self.home / name, *(logs / f"{version:020d}.json" for version in versions)])
 
     def _committed(self, name: str, transaction: tuple[str, int]) -> bool:
         try:
