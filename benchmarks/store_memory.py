@@ -163,9 +163,10 @@ async def measure_day(clicks: int, limit: int) -> Day:
         most = islice(day, clicks - clicks // 20)
         count, spent = await fill(client, layout, most, forget=True)
         await client.bgsave()
-        await fill(client, layout, day, forget=True)
+        await fill(client, layout, islice(day, clicks // 40), forget=True)
         saved = await _saved(client)
         used, resident = await _memory(client)
+        sent = await _sent(client, layout, day)
         entities = {
             kind: await _count(client, f"slidr:{kind}:*")
             for kind in ("user_id", "session_id", "ip")
@@ -181,6 +182,7 @@ async def measure_day(clicks: int, limit: int) -> Day:
         cpu=spent / count * 1e6,
         fork=saved["latest_fork_usec"],
         copied=saved["rdb_last_cow_size"],
+        sent=sent,
         file=saved["file"],
         expired_in=seconds,
         used_after=used_after,
@@ -199,6 +201,19 @@ async def _saved(client: Redis) -> dict[str, int]:
     info |= await client.info("stats")
     info["file"] = (Path(folder) / "dump.rdb").stat().st_size
     return {name: int(info[name]) for name in ("latest_fork_usec", "rdb_last_cow_size", "file")}
+
+
+async def _sent(client: Redis, layout: Layout, clicks: Iterable[StoreClick]) -> float:
+    """Return the bytes that a click sends to replicas, or writes to an append-only file."""
+    await client.config_set("appendonly", "yes")
+    while not (before := await client.info("persistence"))["aof_enabled"] or any(
+        before[f"aof_rewrite_{state}"] for state in ("in_progress", "scheduled")
+    ):
+        await asyncio.sleep(0.05)
+    count, _ = await fill(client, layout, clicks, forget=False)
+    after = await client.info("persistence")
+    await client.config_set("appendonly", "no")
+    return float(after["aof_current_size"] - before["aof_current_size"]) / count
 
 
 async def _count(client: Redis, pattern: str) -> int:

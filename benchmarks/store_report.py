@@ -29,7 +29,10 @@ class Kept:
 
 @dataclass(frozen=True)
 class Day:
-    """A mixed day: sizes in bytes, `entities` by kind, fork time in µs, expiry in seconds."""
+    """A mixed day: sizes in bytes, `entities` by kind, fork time in µs, expiry in seconds.
+
+    `copied` is what a fork had to copy; `sent` what a click sends to each replica.
+    """
 
     clicks: int
     limit: int
@@ -39,6 +42,7 @@ class Day:
     cpu: float
     fork: int
     copied: int
+    sent: float
     file: int
     expired_in: float
     used_after: int
@@ -90,9 +94,10 @@ def _day(day: Day) -> Iterator[str]:
         f"{day.used / day.entities['user_id']:,.0f} by active user), {day.resident / MIB:,.0f} MiB "
         f"resident, {day.cpu:.0f} µs of Redis's processor by click."
     )
+    yield f"A click sends {day.sent:,.0f} bytes to a replica, or to an append-only file."
     yield (
         f"Its fork took {day.fork / 1000:.1f} ms, {day.copied / MIB:,.0f} MiB were copied while "
-        f"{day.clicks // 20:,} clicks came, the snapshot is {day.file / MIB:,.0f} MiB. Expired all "
+        f"{day.clicks // 40:,} clicks came, the snapshot is {day.file / MIB:,.0f} MiB. Expired all "
         f"at once, the keys were freed in {day.expired_in:.1f} s: "
         f"{day.used_after / MIB:,.0f} MiB used, {day.resident_after / MIB:,.0f} MiB resident."
     )
