@@ -17,6 +17,7 @@ from replay.service import Settings
 FIRST_PAUSE, LONGEST_PAUSE = 0.1, 10.0  # s before a process that died is started again
 LIVED = 30.0  # s after which a process did not die soon
 MODULES = {"keeper": "replay.keeper", "worker": "replay.worker"}
+STDERR = 2  # stdout is the command's
 METRICS_VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
 
 
@@ -32,7 +33,7 @@ class Process:
             self._process = subprocess.Popen(  # noqa: S603  our own module
                 [sys.executable, "-m", module],
                 stdin=theirs.fileno(),
-                stdout=sys.stderr.fileno(),
+                stdout=STDERR,
                 pass_fds=(settings.socket,),
                 process_group=0,  # Ctrl-C on a terminal is for the supervisor alone
                 env={**os.environ, METRICS_VARIABLE: str(metrics), "OMP_NUM_THREADS": "1"},

@@ -18,6 +18,7 @@ from replay.children import Place
 from replay.errors import BadInput
 from replay.service import Settings
 
+SIGNALS = (signal.SIGTERM, signal.SIGINT)
 TICK = 0.05  # s
 WORKERS_GRACE, KEEPER_GRACE = 15.0, 120.0  # s that they have to end by themselves
 TRIES = 3  # deaths of one process after which a service that never served gives up
@@ -43,8 +44,7 @@ class Supervisor:
 
         Raises BadInput where a worker finds at its start that it can't serve as asked.
         """
-        for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, self._ask)
+        before = {number: signal.signal(number, self._ask) for number in SIGNALS}
         self._make_metrics_folder()
         try:
             self._watch(started, say)
@@ -53,6 +53,8 @@ class Supervisor:
             self._end(self._workers, WORKERS_GRACE)
             self._end([self._keeper], KEEPER_GRACE)
             shutil.rmtree(self._metrics, ignore_errors=True)
+            for number, handler in before.items():
+                signal.signal(number, handler)
 
     def _watch(self, started: Callable[[], None], say: Say) -> None:
         serving, told = False, ""
@@ -65,7 +67,7 @@ class Supervisor:
                         )
                     say(died)
             states = [place.news for place in self._workers]
-            if not serving and all(states):
+            if not serving and all("missing" in state for state in states):
                 serving = True
                 started()
             if serving and (state := _summary(states)) != told:

@@ -6,6 +6,7 @@ from urllib.parse import urlsplit
 
 import click
 
+from replay.config import FILE
 from replay.console import home_option, json_option, open_lake, print_json
 from replay.errors import BadInput
 from replay.lake import Lake, writing
@@ -123,13 +124,29 @@ def serve(
 
 def _store(option: str | None, lake: Lake) -> str | None:
     """Return the live store's URL: `option`, else REPLAY_REDIS, else the lake's; null for none."""
-    url = option or os.environ.get("REPLAY_REDIS") or lake.config.serve.redis
-    if url and urlsplit(url).scheme not in SCHEMES:
-        raise BadInput(
-            "the Redis URL can't be read: write it as redis://host:6379/0, "
-            "rediss://host:6379/0 or unix:///path/redis.sock"
-        )
-    return url or None
+    places = (
+        ("--redis", option),
+        ("REPLAY_REDIS", os.environ.get("REPLAY_REDIS")),
+        (FILE, lake.config.serve.redis),
+    )
+    for place, url in places:
+        if url:
+            if not _is_redis(url):
+                raise BadInput(
+                    f"the Redis URL of {place} can't be read: write it as redis://host:6379/0, "
+                    "rediss://host:6379/0 or unix:///path/redis.sock"
+                )
+            return url
+    return None
+
+
+def _is_redis(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+        _ = parts.port  # raises
+    except ValueError:
+        return False
+    return parts.scheme in SCHEMES
 
 
 def _spool(option: str | None, lake: Lake) -> Path:

@@ -1,37 +1,41 @@
 """`replay serve` where something is missing, or wrong from the start."""
 
-import os
 import signal
 import socket
 import subprocess
-import sys
+from collections.abc import Callable
 from pathlib import Path
 
+import pytest
+
 from recovery.production import promote
+from replay.cli import main
 from replay.span import now_micros
 from tests.lakes import make_lake
 from tests.replay.services import SLOW, Service, service, until
 from tests.servers import redis_server
 from tests.versions import at_least
 
+Refused = Callable[..., str]
 
-def refused(home: Path, *options: str, **environment: str) -> str:
+
+@pytest.fixture
+def refused(capsys: pytest.CaptureFixture[str]) -> Refused:
     """Return the one line of a service that can't start."""
-    done = subprocess.run(
-        [sys.executable, "-m", "replay.cli", "serve", "--home", str(home), "--port", "0", *options],
-        capture_output=True,
-        text=True,
-        check=False,
-        env={**os.environ, **environment},
-        timeout=120,
-    )
-    assert (done.returncode, done.stdout) == (2, ""), done.stderr
-    *before, line = done.stderr.splitlines()
-    assert [said for said in before if "no Redis is configured" not in said] == []
-    return line
+
+    def run(home: Path, *options: str) -> str:
+        with pytest.raises(SystemExit) as ended:
+            main(["serve", "--home", str(home), "--port", "0", *options])
+        assert ended.value.code == 2
+        said = capsys.readouterr()
+        assert said.out == ""
+        (line,) = [line for line in said.err.splitlines() if "no Redis is configured" not in line]
+        return line
+
+    return run
 
 
-def test_what_cannot_be_served_is_told_in_a_line(tmp_path: Path) -> None:
+def test_what_cannot_be_served_is_told_in_a_line(tmp_path: Path, refused: Refused) -> None:
     home = make_lake(tmp_path / "lake").home
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
@@ -43,16 +47,24 @@ def test_what_cannot_be_served_is_told_in_a_line(tmp_path: Path) -> None:
     assert "is no lake" in refused(tmp_path)
     (tmp_path / "file").touch()
     assert "cannot be written" in refused(home, "--spool", str(tmp_path / "file"))
-    for url in ("http://:s3cret@host", "s3cret"):
+
+
+def test_a_url_is_taken_from_option_environment_or_lake_and_never_shown(
+    tmp_path: Path, refused: Refused, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home = make_lake(tmp_path / "lake").home
+    for url in ("http://:s3cret@host", "s3cret", "redis://:s3cret@host:port"):
         line = refused(home, "--redis", url)
         assert "write it as redis://host:6379/0" in line
         assert "s3cret" not in line
     (home / "replay.toml").write_text('currency = "USD"\n[serve]\nredis = "what"\n')
-    assert "write it as redis://" in refused(home)
-    assert "--redis" in refused(home, REPLAY_REDIS="://")
+    assert "the Redis URL of replay.toml" in refused(home)
+    monkeypatch.setenv("REPLAY_REDIS", "what")
+    assert "the Redis URL of REPLAY_REDIS" in refused(home)
+    assert "the Redis URL of --redis" in refused(home, "--redis", "what")
 
 
-def test_a_server_that_evicts_counters_is_refused(tmp_path: Path) -> None:
+def test_a_server_that_evicts_counters_is_refused(tmp_path: Path, refused: Refused) -> None:
     home = make_lake(tmp_path).home
     with redis_server("--maxmemory-policy", "allkeys-lru") as redis:
         assert "set maxmemory-policy noeviction" in refused(home, "--redis", redis.url)
