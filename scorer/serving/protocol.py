@@ -9,18 +9,15 @@ them a few times a second.
 """
 
 import asyncio
-from dataclasses import dataclass, field
 from typing import Any, cast
-from urllib.parse import unquote
 
 import httptools
 import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
 
-from scorer.serving.cycle import OneWriteCycle
-from scorer.serving.limits import Limits
-from scorer.serving.metrics import Metrics
+from scorer.serving.cycle import OneWriteCycle, address
+from scorer.serving.guard import GuardedConfig
 from scorer.serving.problems import (
     BUSY,
     HEAD_TOO_LARGE,
@@ -32,28 +29,6 @@ from scorer.serving.problems import (
     Refused,
     raw_response,
 )
-
-
-@dataclass(eq=False)
-class Guard:
-    """What the connections of a worker share; `leaving` are those that were refused."""
-
-    limits: Limits
-    metrics: Metrics
-    leaving: set["GuardedProtocol"] = field(default_factory=set)
-
-    def sweep(self, connections: set[Any], now: float) -> None:
-        """Refuse or cut off the connections that have made the service wait for too long."""
-        for connection in (*connections, *self.leaving):
-            connection.check(now)
-
-
-class GuardedConfig(uvicorn.Config):
-    """uvicorn's settings, and the guard that its protocol objects find here."""
-
-    def __init__(self, app: Any, guard: Guard, **settings: Any) -> None:  # noqa: ANN401
-        super().__init__(app, http=GuardedProtocol, **settings)
-        self.guard = guard
 
 
 class GuardedProtocol(HttpToolsProtocol):
@@ -175,20 +150,11 @@ class GuardedProtocol(HttpToolsProtocol):
             raise Refused(Problem(MALFORMED, "It must have one Host header."))
         if self.length > self.limits.body_bytes:
             raise Refused(self._body_too_large())
-        self._address(version)
+        address(self.scope, self.parser.get_method(), version, self.url)
         self._begin(version)
         self.in_head = False
         self.in_body = True
         self.waiting_since = self.loop.time()
-
-    def _address(self, version: str) -> None:
-        scope = self.scope
-        scope["method"] = self.parser.get_method().decode("ascii")
-        scope["http_version"] = version
-        target = httptools.parse_url(self.url)
-        scope["raw_path"] = target.path
-        scope["path"] = unquote(target.path.decode("ascii"))
-        scope["query_string"] = target.query or b""
 
     def _begin(self, version: str) -> None:
         """Start to answer, or queue the request behind those before it."""

@@ -11,9 +11,10 @@ import uvicorn
 from starlette.types import ASGIApp
 
 from scorer.errors import BadInput
+from scorer.serving.guard import Guard, GuardedConfig
 from scorer.serving.limits import LIMITS, Limits
 from scorer.serving.metrics import Metrics
-from scorer.serving.protocol import Guard, GuardedConfig
+from scorer.serving.protocol import GuardedProtocol
 from scorer.serving.state import ServiceState
 
 SWEEP_SECONDS = 0.25
@@ -42,6 +43,7 @@ async def serve(
         GuardedConfig(
             app,
             guard,
+            http=GuardedProtocol,
             ws="none",
             lifespan="off",
             log_config=None,
@@ -61,8 +63,6 @@ async def serve(
     try:
         await server.serve(sockets=list(sockets))
     finally:
-        for connection in list(guard.leaving):
-            connection.transport.abort()
         for task in beside:
             task.cancel()
     for ended in await asyncio.gather(*beside, return_exceptions=True):

@@ -4,7 +4,7 @@ import asyncio
 import json
 import socket
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from threading import Event, Thread
@@ -31,16 +31,23 @@ HEALTHY = Health((), VERSION, 1.0, 0.01, store_open=False)
 class MemoryDecider:
     """Counts each click_id once and calls a user's every second click invalid."""
 
-    def __init__(self) -> None:
+    def __init__(self, version: str = VERSION, seconds: float = 0) -> None:
+        self.version = version
+        self.seconds = seconds
         self.stamps: dict[str, tuple[int, int]] = {}
         self.seen: list[Click] = []
         self.held: asyncio.Event | None = None  # decides nothing until it is set
         self.entered = Event()
+        self.fails = False
 
     async def decide(self, clicks: Sequence[Click]) -> list[Answer]:
         self.entered.set()
+        if self.fails:
+            raise RuntimeError("a bug in the decider")
         if self.held is not None:
             await self.held.wait()
+        if self.seconds:
+            await asyncio.sleep(self.seconds)
         return [self._answer(click) for click in clicks]
 
     def _answer(self, click: Click) -> Answer:
@@ -59,7 +66,7 @@ class MemoryDecider:
             decided_at=now,
             decision="invalid" if probability >= THRESHOLD else "valid",
             reason="scored",
-            model_version=VERSION,
+            model_version=self.version,
             probability=probability,
             threshold=THRESHOLD,
             slice=slice_key({"device": click.device, "logged_in": click.logged_in}),
@@ -126,6 +133,14 @@ def read_all(bare: socket.socket) -> bytes:
     while piece := bare.recv(65536):
         found += piece
     return found
+
+
+def eventually(holds: Callable[[], bool]) -> None:
+    """Wait until something holds; fail where it does not."""
+    until = time.monotonic() + WAIT
+    while not holds():
+        assert time.monotonic() < until, "it never held"
+        time.sleep(0.005)
 
 
 def click(click_id: str = "c1", **values: Any) -> dict[str, Any]:  # noqa: ANN401
