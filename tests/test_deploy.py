@@ -18,6 +18,9 @@ from ruamel.yaml import YAML
 
 from replay.commands.serve import serve
 from replay.serving import KEEPER_GRACE, WORKERS_GRACE
+from scorer.serving.answers import UNDECIDED_REASONS
+from scorer.serving.metrics import BUCKETS, Metrics
+from scorer.serving.problems import KINDS
 from scorer.spec import load_spec
 from scorer.store.layout import Layout
 from scorer.store.live_store import LiveStore
@@ -29,6 +32,7 @@ ROOT = Path(__file__).resolve().parent.parent
 DEPLOY = ROOT / "deploy"
 DOCKERFILE = (DEPLOY / "Dockerfile").read_text()
 SECRET = re.compile(r"requirepass|PASSWORD\w*[:=]|://[^/\s]+:[^/\s]+@")
+SERVING = (ROOT / "docs" / "serving.md").read_text()
 OURS = ("service-1", "service-2", "replay")
 UNITS = {"m": 1 << 20, "g": 1 << 30, "mb": 1 << 20, "gb": 1 << 30}
 
@@ -76,6 +80,46 @@ def test_prometheus_takes_its_files() -> None:
 def test_alerts_are_raised_when_they_should() -> None:
     promtool = tool("promtool", "Debian: in the package prometheus")
     run(promtool, "test", "rules", *DEPLOY.glob("alerts_*test.yml"))
+
+
+def alerts() -> list[dict[str, Any]]:
+    return [rule for group in yaml("alerts.yml")["groups"] for rule in group["rules"]]
+
+
+def test_each_alert_is_tried() -> None:
+    tried = "".join(file.read_text() for file in DEPLOY.glob("alerts_*test.yml"))
+    for alert in alerts():
+        assert f'alertname="{alert["alert"]}"' in tried
+
+
+def test_alerts_ask_for_what_services_tell() -> None:
+    worker = (ROOT / "replay" / "worker.py").read_text()
+    told = {*re.findall(r"^# TYPE (\w+)", Metrics().render().decode(), re.MULTILINE)}
+    told |= {*re.findall(r'"(slidr_\w+)"', worker)}
+    words = {kind.word for kind in KINDS} | {*UNDECIDED_REASONS, "none"}
+    for alert in alerts():
+        names = re.findall(r"slidr_\w+", alert["expr"])
+        assert {re.sub("_(bucket|count)$", "", name) for name in names} <= told
+        assert {*re.findall(r'(?:type|reason|model)!?="([\w-]+)"', alert["expr"])} <= words
+        assert {float(le) for le in re.findall(r'le="([\d.]+)"', alert["expr"])} <= {*BUCKETS}
+
+
+def test_alerts_lead_to_their_section() -> None:
+    headings = re.findall(r"^#+ (.+)$", SERVING, re.MULTILINE)
+    places = {heading.lower().replace(" ", "-") for heading in headings}
+    for alert in alerts():
+        page, _, section = alert["annotations"]["runbook"].partition("#")
+        assert page == "docs/serving.md"
+        assert section in places
+        assert f"`{alert['alert']}`" in SERVING
+    assert {*re.findall(r"\]\(#([\w-]+)\)", SERVING)} <= places
+
+
+def test_the_page_for_on_call_has_every_reason_and_problem() -> None:
+    for reason in UNDECIDED_REASONS:
+        assert f"\n| `{reason}` |" in SERVING
+    for kind in KINDS:
+        assert re.search(rf"\n\| [\d, ]*{kind.status}[\d, ]* \|.*`{kind.word}`", SERVING)
 
 
 @pytest.mark.parametrize("name", SERVICES)
@@ -190,6 +234,9 @@ def test_redis_takes_its_file_and_lets_the_services_do_their_work_only(tmp_path:
     assert password[1] not in users.read_text()
     with redis_server("--include", str(config)) as server:
         live.run(_work(Redis.from_url(server.url, username="replay", password=password[1])))
+        person = (tmp_path / "secrets" / "redis_admin").read_text().strip()
+        with redis.Redis.from_url(server.url, username="admin", password=person) as admin:
+            assert admin.config_set("maxmemory", "3gb")
         anybody = {"username": "health", "password": "none"}
         with redis.Redis.from_url(server.url, **anybody) as health:
             assert health.ping()
