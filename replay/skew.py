@@ -28,7 +28,8 @@ from replay.skew_reasons import EPOCH, LIVE, SOURCE, UNSTAMPED, apart, windowed
 from replay.skew_report import Skew
 from replay.skew_tally import Tally, differing_values
 from replay.snapshot import Snapshot, connect, reading
-from replay.span import Span
+from replay.span import Span, now_micros
+from replay.writers import LogLag, log_lags, unsettled_notes
 from scorer.errors import BadModelFile
 from scorer.spec import Spec
 
@@ -57,23 +58,28 @@ class Prepared:
     not_stored: tuple[str, ...]
     coverage: Coverage
     census: Census
-    settled: int | None
+    lags: tuple[LogLag, ...]
     to_read: int
+
+    @property
+    def settled(self) -> int | None:
+        """Until when (µs) the log is whole; None where no service writes to it."""
+        return min((lag.flushed_until for lag in self.lags if not lag.closed), default=None)
 
     @property
     def notes(self) -> tuple[str, ...]:
         """What a reader must know before trusting the figures."""
-        return (
-            *(f"spec {digest[:12]} is of no stored version" for digest in self.not_stored),
-            *(
-                f"gap: no click in {gap}, which the hours around it do not explain"
-                for gap in self.coverage.gaps
-            ),
+        stored = (f"spec {digest[:12]} is of no stored version" for digest in self.not_stored)
+        gaps = (
+            f"gap: no click in {gap}, which the hours around it do not explain"
+            for gap in self.coverage.gaps
         )
+        return (*stored, *gaps, *unsettled_notes(self.lags, self.span.end))
 
 
 def prepare(lake: Lake, span: Span) -> Prepared:
     """Pin the lake and find the specs; raise OutsideLog where the log has no click of the span."""
+    lags = log_lags(lake, now_micros())
     snapshot = Snapshot.take(lake)
     with reading(snapshot), connect() as connection:
         digests = _digests(connection, snapshot, span)
@@ -86,7 +92,7 @@ def prepare(lake: Lake, span: Span) -> Prepared:
         census = take_census(connection, snapshot, seen)
     not_stored = tuple(digest for digest in digests if digest not in stored)
     to_read = snapshot.rows("clicks", seen)
-    return Prepared(snapshot, span, inside, specs, not_stored, coverage, census, None, to_read)
+    return Prepared(snapshot, span, inside, specs, not_stored, coverage, census, lags, to_read)
 
 
 def _digests(connection: duckdb.DuckDBPyConnection, snapshot: Snapshot, span: Span) -> list[str]:

@@ -115,11 +115,11 @@ class Judge:
         found[between & (value < live)] = CODES["flush"]
         self._name(seen, feature, at, found, between & (value >= live))
         surplus = value > log
-        self._excuse(seen, feature, at, found, surplus)
+        self._excuse(seen, feature, at, found, value, surplus)
         found[seen.origins[at] == FROM_UNSTAMPED] = CODES["unstamped"]
         found[seen.origins[at] == FROM_ELSEWHERE] = CODES["late"]
         judged.codes[row, at] = found
-        first = _first_moment(feature, seen.times[at], np.where(surplus, value, own_epoch))
+        first, _ = _where(feature, seen.times[at], np.where(surplus, value, own_epoch))
         unexplained = found == CODES["unexplained"]
         for kind, mask in ((SHORT, value < own_epoch), (SURPLUS, surplus)):
             chosen = mask & unexplained
@@ -140,19 +140,19 @@ class Judge:
             found[chosen[near]] = CODES["unstamped"]
 
     def _excuse(
-        self, seen: Seen, feature: Windowed, at: Int64s, found: Codes, surplus: Flags
+        self, seen: Seen, feature: Windowed, at: Int64s, found: Codes, value: Int32s, more: Flags
     ) -> None:
         """Name why the store may have counted clicks that the log lacks, if there is a reason."""
         times = seen.times[at]
-        first = feature.first_seen(times)
+        first, last = _where(feature, times, value)
         if self._settled is not None:
-            found[surplus & (times >= self._settled)] = CODES["unsettled"]
+            found[more & (times >= self._settled)] = CODES["unsettled"]
         if self._census.unstamped:
-            chosen = np.flatnonzero(surplus)
-            bounds = first[chosen] - SLACK, times[chosen] + SLACK
+            chosen = np.flatnonzero(more)
+            bounds = first[chosen] - SLACK, last[chosen] + SLACK
             near = self._near(seen, feature, at[chosen], *bounds)
             found[chosen[near]] = CODES["retry"]
-        found[surplus & (first < self._census.begins)] = CODES["cold"]
+        found[more & (first < self._census.begins)] = CODES["cold"]
 
     def _near(
         self, seen: Seen, feature: Windowed, at: Int64s, first: Int64s, last: Int64s
@@ -161,15 +161,15 @@ class Judge:
         return self._lookups.unstamped_near(seen.span, click_ids, feature.entity, first, last)
 
 
-def _first_moment(feature: Windowed, times: Int64s, signed: Int32s) -> Int64s:
-    """Return how early the click may lie that the store lost or gained; µs.
+def _where(feature: Windowed, times: Int64s, signed: Int32s) -> tuple[Int64s, Int64s]:
+    """Return the first and last moment at which a click may be that the store lost or gained; µs.
 
     `signed` is the value with that click: a gap tells its very millisecond.
     """
     if feature.sign > 0:
-        return feature.first_seen(times)
-    gaps = (1 - signed.astype(np.int64)) * 1000 - 1  # whole ms, rounded down
-    return np.asarray(times - gaps, np.int64)
+        return feature.first_seen(times), times
+    last: Int64s = times + 1000 * signed.astype(np.int64)
+    return last - 999, last
 
 
 def _unequal(one: Values, other: Values) -> Flags:

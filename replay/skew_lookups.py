@@ -4,13 +4,14 @@ Whether an unstamped click of the same entity lies in a stretch of time, which s
 the live cache may have had, and where the log's store epochs begin.
 """
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from urllib.parse import unquote
 
 import duckdb
 import numpy as np
 import pyarrow as pa
-from deltalake import DeltaTable
 from numpy.typing import NDArray
 
 from replay.compiled import Flags, Int64s
@@ -197,14 +198,23 @@ class Lookups:
 
 
 def _landings(snapshot: Snapshot, name: str) -> pa.Table:
-    """Return when each file of a table was written, as its commit says: filename, landed (µs)."""
+    """Return when each file of a table came into the lake: filename, landed (µs).
+
+    The commits say so, whose log is never cleaned up. A compaction lands nothing new.
+    """
     folder = snapshot.lake.home / name
-    actions = pa.table(
-        DeltaTable(folder, version=snapshot.pinned[name].version).get_add_actions(flatten=True)
-    )
+    landed: dict[str, int] = {}
+    for version in range(snapshot.pinned[name].version + 1):
+        text = (folder / "_delta_log" / f"{version:020d}.json").read_text()
+        actions = [json.loads(line) for line in text.splitlines()]
+        at = max(a["commitInfo"]["timestamp"] * MILLISECOND for a in actions if "commitInfo" in a)
+        gone = [landed[unquote(a["remove"]["path"])] for a in actions if "remove" in a]
+        for action in actions:
+            if "add" in action:
+                landed[unquote(action["add"]["path"])] = max(gone, default=at)
     return pa.table(
         {
-            "filename": [str(folder / path) for path in actions["path"].to_pylist()],
-            "landed": actions["modification_time"].to_numpy() * MILLISECOND,
+            "filename": [str(folder / path) for path in landed],
+            "landed": np.array(list(landed.values()), np.int64),
         }
     )

@@ -133,11 +133,18 @@ def reason(
     if live <= value < right:
         return "unstamped" if any(first <= ts <= row["ts"] for ts in strays) else "late"
     if value > right:
+        first, last = (first, row["ts"]) if sign > 0 else _millisecond(row["ts"], logged)
         if first < log[0]["ts"]:
             return "cold"
-        if any(first - MINUTE <= ts <= row["ts"] + MINUTE for ts in strays):
+        if any(first - MINUTE <= ts <= last + MINUTE for ts in strays):
             return "retry"
     return "unexplained"
+
+
+def _millisecond(ts: int, gap: int) -> tuple[int, int]:
+    """The moments that lie a gap of so many whole milliseconds before `ts`."""
+    inside = [ts - gap * 1000 - rest for rest in range(1000)]
+    return min(inside), max(inside)
 
 
 @pytest.mark.parametrize("seed", range(4))
