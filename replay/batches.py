@@ -18,7 +18,7 @@ from replay.segments import Segment
 
 FOLDER = "batches"
 IDENTITY = "id"
-MOST_BYTES = 64 << 20
+MOST_BYTES = 32 << 20  # of segments in a batch, but for one that is larger
 
 
 class Entry(BaseModel):
@@ -86,7 +86,7 @@ def remove_done(spool: Path) -> None:
         path.unlink()
 
 
-def choose(segments: Sequence[Segment], most_bytes: int = MOST_BYTES) -> list[Segment]:
+def choose(segments: Sequence[Segment]) -> list[Segment]:
     """Return the segments of the next batch: in order of their floors, unclosed ones last."""
     ordered = sorted(
         segments, key=lambda s: (s.floor is None, s.floor or 0, s.path.parent.name, s.number)
@@ -95,7 +95,7 @@ def choose(segments: Sequence[Segment], most_bytes: int = MOST_BYTES) -> list[Se
     size = 0
     for segment in ordered:
         size += segment.path.stat().st_size
-        if chosen and size > most_bytes:
+        if chosen and size > MOST_BYTES:
             break
         chosen.append(segment)
     return chosen

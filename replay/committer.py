@@ -156,6 +156,7 @@ class Committer:
 
     def _begin(self) -> None:
         """Find out which batch comes next, and say that this machine logs."""
+        self._spool.mkdir(parents=True, exist_ok=True)
         name = batches.spool_id(self._spool)
         tables = (QUARANTINE, DECISIONS, CLICKS)
         known = [self._lake.transaction(table.name, f"live/{name}") or 0 for table in tables]

@@ -67,7 +67,7 @@ class Spool:
         self._limit, self._reserve = limit, reserve
         self._queue: deque[bytes] = deque()
         self._awaited: dict[int, int] = {}  # arrival -> clicks not put yet
-        self._behind = _Behind()
+        self._behind = _Behind(clock())
         self._files = _Segments(*_own_folder(spool, clock() - SLACK))
         self._tight = False
         self._problem: str | None = None
@@ -179,8 +179,8 @@ class Spool:
 class _Behind:
     """By how much stamps lay before their clicks' arrival, at most, in 10 to 20 minutes."""
 
-    def __init__(self) -> None:
-        self._since, self._last, self._current = 0, 0, 0
+    def __init__(self, at: int) -> None:
+        self._since, self._last, self._current = at, 0, 0
 
     def saw(self, micros: int) -> None:
         self._current = max(self._current, micros)
