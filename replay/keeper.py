@@ -30,7 +30,7 @@ from scorer.serving.ports import Standing
 LOOK_SECONDS = 0.3  # between two looks at what stands in production
 CHECK_SECONDS = 2.0  # between two looks at the profile tables
 LOCK = ".keeper.lock"
-NICE = 5
+NICE = 10
 
 log = logging.getLogger("keeper")
 

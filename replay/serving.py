@@ -21,6 +21,7 @@ from replay.service import Settings
 SIGNALS = (signal.SIGTERM, signal.SIGINT)
 TICK = 0.05  # s
 WORKERS_GRACE, KEEPER_GRACE = 15.0, 120.0  # s that they have to end by themselves
+SAY_SECONDS = 1.0  # between two lines on whether it is ready
 TRIES = 3  # deaths of one process after which a service that never served gives up
 BACKLOG = 2048
 METRICS = "metrics"
@@ -57,7 +58,7 @@ class Supervisor:
                 signal.signal(number, handler)
 
     def _watch(self, started: Callable[[], None], say: Say) -> None:
-        serving, told = False, ""
+        serving, told, again = False, "", 0.0
         while not self._asked:
             for place in (self._keeper, *self._workers):
                 if died := place.look_after(self._settings, self._metrics):
@@ -70,8 +71,8 @@ class Supervisor:
             if not serving and all("missing" in state for state in states):
                 serving = True
                 started()
-            if serving and (state := _summary(states)) != told:
-                told = state
+            if serving and (state := _summary(states)) != told and time.monotonic() > again:
+                told, again = state, time.monotonic() + SAY_SECONDS
                 say(state)
             time.sleep(TICK)
 

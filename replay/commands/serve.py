@@ -1,6 +1,7 @@
 """`replay serve`: the live service."""
 
 import os
+from contextlib import suppress
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -13,6 +14,7 @@ from replay.lake import Lake, writing
 from replay.service import LEVELS, Settings, without_password
 from replay.serving import Supervisor, address_of, listen
 
+OWNER = "lake"  # in a spool: the home of the lake that it belongs to
 SCHEMES = ("redis", "rediss", "unix")
 
 
@@ -158,7 +160,20 @@ def _spool(option: str | None, lake: Lake) -> Path:
         probe = spool / f".probe-{os.getpid()}"
         probe.write_text("")
         probe.unlink()
+        owner = _owner(spool, lake)
+    if owner != str(lake.home):
+        raise BadInput(
+            f"the spool {spool} belongs to the lake {owner}: choose another with --spool, "
+            f"or remove {spool / OWNER} where that lake was moved here"
+        )
     return spool
+
+
+def _owner(spool: Path, lake: Lake) -> str:
+    """Return the home of the lake that a spool's clicks go to; a new spool becomes this lake's."""
+    with suppress(FileExistsError), (spool / OWNER).open("x") as file:
+        file.write(str(lake.home))
+    return (spool / OWNER).read_text()
 
 
 def _say(message: str) -> None:

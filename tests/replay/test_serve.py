@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from threading import Event, Thread
 from typing import Any
 
@@ -86,6 +87,7 @@ def loads(running: Service, name: str, count: int = 2) -> Iterator[list[Load]]:
 @dataclass
 class Setting:
     lake: Lake
+    spool: Path
     redis: RedisServer
     running: Service
     answered: list[str] = field(default_factory=list)
@@ -97,7 +99,7 @@ class Setting:
 @pytest.fixture(scope="module")
 def setting(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Setting]:
     """One service of two workers, for the tests in their order; the last of them stops it."""
-    home = tmp_path_factory.mktemp("lake")
+    home, spool = tmp_path_factory.mktemp("lake"), tmp_path_factory.mktemp("spool")
     rows = [{"key": "old", "valid_from": 1, "age": 1.0}]
     lake = make_lake(home, profiles_user=rows)
     for name, k in (("v1", 3), ("v2", 2)):
@@ -106,9 +108,11 @@ def setting(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Setting]:
     put(lake, "v1")
     with (
         redis_server() as redis,
-        service(home, "--redis", redis.url, "--workers", "2", *SLOW) as running,
+        service(
+            home, "--spool", str(spool), "--redis", redis.url, "--workers", "2", *SLOW
+        ) as running,
     ):
-        yield Setting(lake, redis, running)
+        yield Setting(lake, spool, redis, running)
 
 
 def test_a_click_is_decided_by_the_version_in_production(setting: Setting) -> None:
@@ -151,10 +155,27 @@ def test_a_damaged_version_is_refused_and_the_last_good_one_stays(setting: Setti
 
 
 def test_profiles_that_land_reach_the_next_clicks(setting: Setting) -> None:
-    caches = setting.lake.home / "spool" / "profiles"
+    caches = setting.spool / "profiles"
     before = {path.name for path in caches.iterdir()}
     add_rows(setting.lake, "profiles_user", [{"key": "new", "valid_from": 1, "age": 2.0}])
     until(lambda: {path.name for path in caches.iterdir()} - before, "a new cache")
+
+
+def test_a_lake_that_is_away_is_waited_for(setting: Setting) -> None:
+    home, elsewhere = setting.lake.home, setting.lake.home.with_name("elsewhere")
+    home.rename(elsewhere)
+    try:
+        until(lambda: setting.running.has_said("decisions wait in the spool"), "the committer")
+        until(lambda: setting.running.has_said("production can't be kept up"), "the pointer")
+        found = [setting.running.decide(f"away{n}") for n in range(3)]
+        setting.answered += [f"away{n}" for n in range(3)]
+        assert {each["model_version"] for each in found} == {"v2"}
+        assert setting.running.get("/readyz")[0] == 200
+        assert not home.exists(), "nothing begins a lake anew where one is away"
+    finally:
+        elsewhere.rename(home)
+    until(lambda: setting.running.has_said("works again"), "the lake is back")
+    until(lambda: set(setting.answered) <= set(logged(setting.lake, "clicks")), "what waited")
 
 
 def test_a_killed_worker_is_started_again(setting: Setting) -> None:
@@ -173,7 +194,8 @@ def test_a_killed_worker_is_started_again(setting: Setting) -> None:
 
 
 def test_two_services_serve_one_lake_and_end_without_losing_a_click(setting: Setting) -> None:
-    with service(setting.lake.home, "--redis", setting.redis.url, *SLOW) as second:
+    place = ("--spool", str(setting.spool), "--redis", setting.redis.url)
+    with service(setting.lake.home, *place, *SLOW) as second:
         with loads(setting.running, "one") as made, loads(second, "two") as others:
             go_on(made + others, 50)
             assert setting.running.stop() == 0
