@@ -173,7 +173,7 @@ class Lookups:
         if not pin.files:
             return np.asarray(logged == default, np.bool_)
         if table not in self._landings:
-            self._landings[table] = _landings(self._snapshot, table)
+            self._landings[table] = landings(self._snapshot, table)
         self._connection.register("landings", self._landings[table])
         query = _PROFILES.format(
             key=KEY_COLUMN[profile.table],
@@ -197,7 +197,7 @@ class Lookups:
         return found
 
 
-def _landings(snapshot: Snapshot, name: str) -> pa.Table:
+def landings(snapshot: Snapshot, name: str) -> pa.Table:
     """Return when each file of a table came into the lake: filename, landed (µs).
 
     The commits say so, whose log is never cleaned up. A compaction lands nothing new.

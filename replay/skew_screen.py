@@ -11,9 +11,9 @@ from replay.skew import MISSING
 from replay.skew_judge import SHORT
 from replay.skew_reasons import REASONS
 from replay.skew_report import Example, FeatureSkew, Flush, Onset, Skew
-from replay.span import iso, iso_local, to_datetime
+from replay.span import iso_local, to_datetime
 
-FEATURES_NAMED = 3
+FEATURES_NAMED = 2
 MOMENTS_SHOWN = 20
 
 
@@ -83,7 +83,7 @@ def _onsets(onsets: tuple[Onset, ...]) -> Table:
 
 
 def _features(features: tuple[FeatureSkew, ...]) -> Table:
-    made = new_table("feature", ">different", ">unexplained", "share different", "largest", "of")
+    made = new_table("feature", ">different", ">unexplained", ">share", "largest difference", "of")
     for feature in features:
         if feature.largest is None:
             continue
@@ -93,7 +93,7 @@ def _features(features: tuple[FeatureSkew, ...]) -> Table:
             name,
             f"{feature.different:,}",
             f"{unexplained:,}",
-            bar(feature.different, feature.compared),
+            f"{feature.different / feature.compared:.2%}",
             _difference(feature.largest),
             feature.largest.click_id,
         )
@@ -112,13 +112,12 @@ def _times(skew: Skew) -> Table:
 
 
 def _examples(examples: tuple[Example, ...]) -> Table:
-    made = new_table("reason", "time (UTC)", "click", "feature", "logged → recomputed", ">others")
+    made = new_table("reason", "time (UTC)", "click", "feature", "logged → recomputed", ">more")
     for example in examples:
         difference = _difference(example)
         others = f"+{example.others}" if example.others else ""
-        made.add_row(
-            example.reason, iso(example.ts), example.click_id, example.feature, difference, others
-        )
+        at = _time(example.ts)
+        made.add_row(example.reason, at, example.click_id, example.feature, difference, others)
     return made
 
 

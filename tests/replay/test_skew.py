@@ -7,10 +7,14 @@ from typing import Any
 import numpy as np
 import pytest
 
+from replay.compaction import compact
 from replay.errors import OutsideLog
 from replay.skew import measure, prepare
+from replay.skew_lookups import landings
 from replay.skew_report import Skew
+from replay.snapshot import Snapshot
 from replay.span import Span, now_micros
+from replay.writers import Flushed, write_flushed
 from scorer.spec import parse_spec
 from tests.lakes import Row, add_rows, click, make_lake
 from tests.replay.plain_service import ALL, HOUR, MINUTE, SECOND, SPEC, PlainService
@@ -371,3 +375,52 @@ def test_time_is_cut_by_the_span(tmp_path: Path) -> None:
     assert [t.different for t in found.times] == [int(k == 7) for k in range(20)]
     assert [t.unexplained for t in found.times] == [int(k == 7) for k in range(20)]
     assert {(t.clicks, t.compared) for t in found.times} == {(1, 1)}
+
+
+def test_a_compaction_lands_nothing_anew(tmp_path: Path) -> None:
+    """The first snapshot landed in time for its valid_from, though its file is younger."""
+    rows = [
+        {"key": "u1", "valid_from": LATER, "age": 1.0},
+        {"key": "u1", "valid_from": LATER + MINUTE, "age": 2.0},
+    ]
+    lake = make_lake(tmp_path, profiles_user=rows[:1])
+    add_rows(lake, "profiles_user", rows[1:])
+    (compacted,) = [c for c in compact(lake, LATER + 48 * HOUR, LATER + 48 * HOUR) if c.files]
+    assert compacted.files == 2
+    landed = landings(Snapshot.take(lake), "profiles_user")
+    *_, first, second, merged = landed["landed"].to_pylist()
+    assert first <= second == merged < now_micros()
+    version = at_least(lake, "v", 2, feature="logged_in", spec=AGE)
+    row = click(LATER + HOUR, user_id="u1")
+    add_rows(lake, "decisions", [logged(row, version, "valid", [1], [1.0])])
+    add_rows(lake, "clicks", [row])
+    found = measure(prepare(lake, Span(LATER, LATER + 9 * HOUR)), 5, ignore)
+    assert reasons(found) == {"unexplained": (1, 1)}
+
+
+@pytest.mark.parametrize(
+    ("settled", "closed", "expected"),
+    [
+        (110, False, {"unsettled": (2, 5)}),
+        (120, False, {"unexplained": (1, 3), "unsettled": (1, 2)}),
+        (110, True, {"unexplained": (2, 5)}),
+    ],
+)
+def test_a_log_that_is_not_whole_yet_is_unsettled(
+    tmp_path: Path, settled: int, closed: bool, expected: dict[str, tuple[int, int]]
+) -> None:
+    """What the store has counted and the log lacks may still come; what is lacking may not."""
+    service = PlainService()
+    service.take(START - 2 * HOUR, user_id="other", ip=None)
+    service.take(START, user_id="u", ip=None)
+    service.take(START + 100 * SECOND, user_id="u", ip=None, kept=False)
+    for second in (110, 120):
+        service.take(START + second * SECOND, user_id="u", ip=None)
+    lake, _ = service.lake(tmp_path)
+    until = START + settled * SECOND
+    write_flushed(
+        lake.home, Flushed(spool="ab", host="m", flushed_until=until, at=until, closed=closed)
+    )
+    found = measure(prepare(lake, ALL), 5, ignore)
+    assert reasons(found) == expected
+    assert any(note.startswith("unsettled") for note in found.notes) != closed
