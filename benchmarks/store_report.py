@@ -61,7 +61,7 @@ def markdown(
     yield "Bytes by entity: the growth of used memory, and MEMORY USAGE of its keys; *limit* is"
     yield "`hash-max-listpack-value`, *processor* what Redis takes by click:"
     yield ""
-    yield "| entity | habit | clicks a day | limit | used | MEMORY USAGE | processor | kept as |"
+    yield "| entity | habit | clicks | limit | used | MEMORY USAGE | processor | kept as |"
     yield "|---|---|--:|--:|--:|--:|--:|---|"
     for row in kept:
         yield (
@@ -88,16 +88,20 @@ def markdown(
 def _day(day: Day) -> Iterator[str]:
     entities = sum(day.entities.values())
     counts = ", ".join(f"{number:,} by {kind}" for kind, number in day.entities.items())
-    yield f"A mixed day of {day.clicks:,} clicks, limit {day.limit}: {entities:,} entities"
+    users = day.entities["user_id"]
+    yield f"A mixed day of {day.clicks:,} clicks, limit {day.limit}:"
+    yield ""
+    yield f"- {entities:,} entities: {counts}"
     yield (
-        f"({counts}), {day.used / MIB:,.0f} MiB used ({day.used / entities:,.0f} bytes by entity, "
-        f"{day.used / day.entities['user_id']:,.0f} by active user), {day.resident / MIB:,.0f} MiB "
-        f"resident, {day.cpu:.0f} µs of Redis's processor by click."
+        f"- {day.used / MIB:,.0f} MiB used, {day.used / entities:,.0f} bytes by entity, "
+        f"{day.used / users:,.0f} by active user; {day.resident / MIB:,.0f} MiB resident"
     )
-    yield f"A click sends {day.sent:,.0f} bytes to a replica, or to an append-only file."
+    yield f"- a click takes {day.cpu:.0f} µs of Redis and sends each replica {day.sent:,.0f} bytes"
     yield (
-        f"Its fork took {day.fork / 1000:.1f} ms, {day.copied / MIB:,.0f} MiB were copied while "
-        f"{day.clicks // 40:,} clicks came, the snapshot is {day.file / MIB:,.0f} MiB. Expired all "
-        f"at once, the keys were freed in {day.expired_in:.1f} s: "
-        f"{day.used_after / MIB:,.0f} MiB used, {day.resident_after / MIB:,.0f} MiB resident."
+        f"- a fork of {day.fork / 1000:.1f} ms; {day.copied / MIB:,.0f} MiB were copied while "
+        f"{day.clicks // 40:,} clicks came; a snapshot of {day.file / MIB:,.0f} MiB"
+    )
+    yield (
+        f"- all expired at once: freed in {day.expired_in:.1f} s; {day.used_after / MIB:,.0f} MiB "
+        f"used, {day.resident_after / MIB:,.0f} MiB resident"
     )
