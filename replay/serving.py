@@ -19,7 +19,7 @@ from replay.errors import BadInput
 from replay.service import Settings
 
 SIGNALS = (signal.SIGTERM, signal.SIGINT)
-TICK = 0.05  # s
+TICK = 0.1  # s
 WORKERS_GRACE, KEEPER_GRACE = 15.0, 120.0  # s that they have to end by themselves
 SAY_SECONDS = 1.0  # between two lines on whether it is ready
 TRIES = 3  # deaths of one process after which a service that never served gives up

@@ -160,20 +160,21 @@ def _spool(option: str | None, lake: Lake) -> Path:
         probe = spool / f".probe-{os.getpid()}"
         probe.write_text("")
         probe.unlink()
-        owner = _owner(spool, lake)
-    if owner != str(lake.home):
-        raise BadInput(
-            f"the spool {spool} belongs to the lake {owner}: choose another with --spool, "
-            f"or remove {spool / OWNER} where that lake was moved here"
-        )
+        if not spool.is_relative_to(lake.home):
+            _claim(spool, lake)
     return spool
 
 
-def _owner(spool: Path, lake: Lake) -> str:
-    """Return the home of the lake that a spool's clicks go to; a new spool becomes this lake's."""
+def _claim(spool: Path, lake: Lake) -> None:
+    """Make a new spool this lake's; raise BadInput where it is another's."""
     with suppress(FileExistsError), (spool / OWNER).open("x") as file:
         file.write(str(lake.home))
-    return (spool / OWNER).read_text()
+    owner = (spool / OWNER).read_text()
+    if owner != str(lake.home):
+        raise BadInput(
+            f"the spool {spool} belongs to the lake {owner}: choose another with --spool, "
+            f"or remove {spool / OWNER} where that lake was moved to {lake.home}"
+        )
 
 
 def _say(message: str) -> None:
