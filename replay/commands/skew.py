@@ -52,7 +52,9 @@ def skew(
     home: str | None,
     as_json: bool,
 ) -> None:
-    """Compare the features that production logged with those of the log.
+    """Compare logged features with recomputed ones.
+
+    Recomputed from the raw click log, for every click that production decided in the span.
 
     Every difference gets a reason: a flush of the store, clicks that it did not see, and so on.
     Exits 1 where any has none: then the service, the store or the log is not what it should be.
