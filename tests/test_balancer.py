@@ -87,10 +87,13 @@ class Balanced:
         self.metrics = f"http://127.0.0.1:{metrics}/metrics"
         self._client = httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=LONG)
 
+    def send(self) -> httpx.Response:
+        """Ask for a decision."""
+        return self._client.post("/v1/decisions", json={"n": 1})
+
     def post(self, count: int = 1) -> set[int]:
-        """Send decisions; return the statuses of the answers."""
-        sent = (self._client.post("/v1/decisions", json={"n": n}) for n in range(count))
-        return {answer.status_code for answer in sent}
+        """Ask for some; return the statuses of the answers."""
+        return {self.send().status_code for _ in range(count)}
 
     def get(self, path: str) -> int:
         return self._client.get(path).status_code
@@ -184,3 +187,13 @@ def test_a_slow_service_is_not_asked_twice(balanced: Balanced) -> None:
         service.mood = "stuck"
     assert balanced.post() == {504}
     assert sum(service.taken for service in balanced.services) == 1
+
+
+def test_what_the_balancer_says_itself_is_a_problem_document(balanced: Balanced) -> None:
+    for service in balanced.services:
+        service.mood = "gone"
+    _until(lambda: balanced.sees("ready", 0) and balanced.sees("alive", 0))
+    answer = balanced.send()
+    assert answer.status_code == 503
+    assert answer.headers["content-type"] == "application/problem+json"
+    assert answer.json() == {"type": "about:blank", "title": "Service Unavailable", "status": 503}
