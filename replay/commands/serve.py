@@ -86,9 +86,10 @@ def serve(
 ) -> None:
     """Decide live clicks over HTTP.
 
-    Counts each click in the live store, scores it with the version in production, and writes clicks and decisions to the lake in
-    the background. A promotion takes effect within a second. SIGTERM or Ctrl-C ends it once all
-    that was answered is in the lake. --json prints the address, once it serves.
+    Counts each click in the live store, scores it with the version in production, and writes
+    clicks and decisions to the lake in the background. A promotion takes effect within a second.
+    SIGTERM or Ctrl-C ends it once all that was answered is in the lake. --json prints the address,
+    once it serves.
 
     \b
     Example:
