@@ -57,7 +57,9 @@ def pending(spool: Path) -> Batch | None:
 
 def last_number(spool: Path) -> int:
     """Return the number of the newest batch that was begun; 0 for none."""
-    return max((int(path.stem) for path in (spool / FOLDER).glob("*.[jd]*")), default=0)
+    folder = spool / FOLDER
+    paths = [*folder.glob("*.json"), *folder.glob("*.done")]
+    return max((int(path.stem) for path in paths), default=0)
 
 
 def begin(spool: Path, number: int, segments: Sequence[Segment]) -> Batch:

@@ -14,7 +14,9 @@ worker that is stamped before it is in this segment, or in one that was closed e
 import fcntl
 import os
 import re
+import time
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,6 +24,8 @@ LOCK = "lock"
 FLOOR = "floor"
 FLUSHED = "flushed-until"  # what the committer said last, µs; for the workers
 FRESH = ".new-"  # a worker's folder until its lock is held
+_BEGINNING = 60.0  # s that a worker may take from its folder to the lock in it
+_WRITER = re.compile(r"(\.new-)?.+-\d+-[0-9a-f]{8}")
 _SEGMENT = re.compile(r"(\d{10})(?:-(\d+)\.jsonl|\.open)")
 
 
@@ -85,10 +89,12 @@ def find_writers(spool: Path) -> list[Writer]:
 def remove_empty(spool: Path) -> None:
     """Remove the folders of dead workers that hold nothing to read."""
     for folder in _folders(spool):
-        if not is_alive(folder) and not _segments(folder, alive=False):
-            for name in (LOCK, FLOOR, f"{FLOOR}.new"):
+        begun = folder.name.startswith(FRESH) and time.time() - folder.stat().st_mtime < _BEGINNING
+        if not begun and not is_alive(folder) and not _segments(folder, alive=False):
+            for name in (FLOOR, f"{FLOOR}.new", LOCK):
                 (folder / name).unlink(missing_ok=True)
-            folder.rmdir()
+            with suppress(OSError):  # somebody else's file in it
+                folder.rmdir()
 
 
 def is_alive(folder: Path) -> bool:
@@ -108,7 +114,7 @@ def is_alive(folder: Path) -> bool:
 
 def _folders(spool: Path) -> Iterator[Path]:
     for path in sorted(spool.iterdir()):
-        if (path / LOCK).exists():
+        if _WRITER.fullmatch(path.name):
             yield path
 
 

@@ -11,9 +11,9 @@ from replay.lake import Lake
 from replay.snapshot import Snapshot
 from scorer.serving.clicks import Click
 from scorer.serving.ports import Answer
-from tests.versions import START
 
 SECOND = 1_000_000
+START = 1_772_366_400_000_000  # 2026-03-01T12:00Z
 REALS = np.array([0.1, -1 / 3, 1e-30, 16_777_217.0], np.float32).tolist()
 
 

@@ -1,7 +1,8 @@
-"""A worker process for the tests of its death: logs answers until it ends.
+"""A worker process for the tests of its death: it logs answers until it ends.
 
-`python -m tests.spooling SPOOL FIRST` logs answers FIRST, FIRST + 1, … a few at a time, writes the
-number of each to standard output once it was put, and closes its spool on SIGTERM.
+`python -m tests.spooling SPOOL FIRST` logs the answers FIRST, FIRST + 1, … three at a time, some of
+them twice, and says of each on standard output that it was given, and when. It closes its spool on
+SIGTERM.
 """
 
 import os
@@ -9,46 +10,71 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import dataclass, replace
 from pathlib import Path
 from threading import Event
+from typing import IO
 
 from replay.spool import Spool, now
 from tests.answers import answer
 
-
-def start(spool: Path, first: int, *options: str) -> "subprocess.Popen[bytes]":
-    """Start one; the caller reads, and ends it."""
-    command = [sys.executable, "-m", "tests.spooling", str(spool), str(first), *options]
-    return subprocess.Popen(command, stdout=subprocess.PIPE)
+AT_ONCE = 3
+REPEATED = 20  # of so many puts one is a repeat
 
 
-def answered(process: "subprocess.Popen[bytes]") -> list[int]:
-    """Wait for its end; return the numbers that it answered, in order."""
-    said, _ = process.communicate()
-    return [int(line) for line in said.split(b"\n")[:-1]]
+@dataclass
+class Life:
+    """One worker process, and the file that it says its answers to."""
+
+    process: "subprocess.Popen[bytes]"
+    said: IO[bytes]
+
+    def told(self) -> dict[int, float]:
+        """Return the numbers it has answered so far, and when (s, monotonic)."""
+        self.said.seek(0)
+        pairs = (line.split() for line in self.said.read().split(b"\n")[:-1])
+        return {int(number): float(at) for number, at in pairs}
+
+    def until(self, count: int) -> None:
+        """Wait until it has answered so many."""
+        while len(self.told()) < count:
+            time.sleep(0.01)
+
+    def end(self, sign: signal.Signals) -> float:
+        """End it; return when (s, monotonic)."""
+        at = time.monotonic()
+        self.process.send_signal(sign)
+        self.process.wait()
+        return at
 
 
-def until(process: "subprocess.Popen[bytes]", count: int) -> list[int]:
-    """Read on until it has answered so many more."""
-    assert process.stdout is not None
-    return [int(process.stdout.readline()) for _ in range(count)]
+def start(spool: Path, first: int, said: Path) -> Life:
+    """Start one; what it says goes to the file `said`."""
+    command = [sys.executable, "-m", "tests.spooling", str(spool), str(first)]
+    with said.open("wb") as out:
+        return Life(subprocess.Popen(command, stdout=out), said.open("rb"))
 
 
-def main(spool: Path, first: int, pause: float = 0.001) -> None:
+def main(spool: Path, first: int) -> None:
     """Log until SIGTERM."""
     ending = Event()
     signal.signal(signal.SIGTERM, lambda *_: ending.set())
     worker = Spool(spool, rotate_every=0.1)
-    number = first
-    while not ending.is_set():
+    for number in range(first, sys.maxsize, AT_ONCE):
+        if ending.is_set():
+            break
         arrived = now()
-        worker.opened(arrived, 3)
-        worker.put([answer(n, arrived) for n in range(number, number + 3)], arrived)
-        os.write(1, b"".join(b"%d\n" % n for n in range(number, number + 3)))
-        number += 3
-        time.sleep(pause)
+        worker.opened(arrived, AT_ONCE)
+        answers = [answer(n, arrived) for n in range(number, number + AT_ONCE)]
+        worker.put(answers, arrived)
+        said = [f"{n} {time.monotonic()}\n" for n in range(number, number + AT_ONCE)]
+        os.write(1, "".join(said).encode())
+        if number // AT_ONCE % REPEATED == 0:
+            worker.opened(arrived, AT_ONCE)
+            worker.put([replace(each, repeated=True) for each in answers], arrived)
+        time.sleep(0.001)
     sys.exit(worker.close())
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), int(sys.argv[2]), *map(float, sys.argv[3:]))
+    main(Path(sys.argv[1]), int(sys.argv[2]))

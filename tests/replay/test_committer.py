@@ -18,9 +18,9 @@ from replay.spool import SLACK, Spool
 from replay.writers import path_of, read_flushed
 from scorer.errors import ReplayError
 from scorer.serving.ports import Answer
-from tests.answers import REALS, answer, ids, left, rows, undecided
+from tests.answers import REALS, START, answer, ids, left, rows, undecided
 from tests.lakes import add_rows, click, make_lake
-from tests.versions import START, at_least
+from tests.versions import at_least
 
 HOUR = 3_600_000_000
 SECOND = 1_000_000
