@@ -155,7 +155,9 @@ class Gauges:
             "profile_age_seconds", "Since the profiles were last known up to date.", "livemax"
         )
         self._lag = gauge(
-            "log_lag_seconds", "Age of the oldest answer that is not in the spool.", "livemax"
+            "log_lag_seconds",
+            "Age of the oldest answer that may not be in the lake yet.",
+            "livemax",
         )
         self._model = gauge(
             "model_workers", "Workers that decide with a version.", "livesum", ["model"]

@@ -15,7 +15,7 @@ class Health:
     missing: tuple[str, ...]
     model_version: str | None
     profile_age_seconds: float | None
-    log_lag_seconds: float | None  # age of the oldest answer that is not in the spool
+    log_lag_seconds: float | None  # age of the oldest answer that may not be in the lake yet
     store_open: bool  # the breaker is open: the store is away, clicks are undecided
 
 
