@@ -3,6 +3,7 @@
 import os
 import platform
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -24,9 +25,9 @@ class Machine:
     versions: dict[str, str]
 
 
-def read_machine() -> Machine:
+def read_machine(libraries: Sequence[str] = LIBRARIES) -> Machine:
     """Describe this machine, now."""
-    versions = {"Python": platform.python_version()} | {name: version(name) for name in LIBRARIES}
+    versions = {"Python": platform.python_version()} | {name: version(name) for name in libraries}
     return Machine(
         date=datetime.now(UTC).strftime("%Y-%m-%d"),
         processor=_find("/proc/cpuinfo", r"^model name\s*:\s*(.+)$") or platform.machine(),

@@ -4,6 +4,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import click
 
@@ -63,7 +64,7 @@ def run_cases(stack: Stack, workers: int, asked: Asked) -> Iterator[Row]:
     for case, rates, batch in (("ladder", RATES, 1), ("batch-ladder", BATCH_RATES, BATCH)):
         if case in asked.cases:
             plans = (Plan(port, rung, asked.rung, batch) for rung in rates)
-            yield from climb(plans, lambda p: measure(NAMES[case], stack, workers, p))  # noqa: B023
+            yield from climb(plans, partial(measure, NAMES[case], stack, workers))
 
 
 def climb(plans: Iterator[Plan], measured: Callable[[Plan], Row]) -> Iterator[Row]:

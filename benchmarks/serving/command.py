@@ -15,6 +15,7 @@ from benchmarks.serving.report import markdown, said
 from benchmarks.serving.stack import started
 
 CASES = (*NAMES, BESIDE)
+LIBRARIES = ("torch", "pydantic", "uvicorn", "uvloop", "httptools", "redis", "hiredis")
 
 
 def choose(listed: str | None) -> Sequence[str]:
@@ -58,7 +59,7 @@ def serving(
     folder = folder.absolute()
     folder.mkdir(parents=True, exist_ok=True)
     lake = make_lake(folder / "serving-lake")
-    machine = read_machine()
+    machine = read_machine(LIBRARIES)
     rows: list[Row] = []
     found: Beside | None = None
     for workers in map(int, counts.split(",")):

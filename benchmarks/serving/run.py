@@ -64,9 +64,12 @@ class Outcome:
 
 
 def start(plan: Plan) -> "subprocess.Popen[str]":
-    """Begin a run; `finish` waits for it."""
+    """Begin a run; return when it begins to send. `finish` waits for its end."""
     line = [sys.executable, "-m", "benchmarks.serving.run", json.dumps(asdict(plan))]
-    return subprocess.Popen(line, stdout=subprocess.PIPE, text=True)
+    process = subprocess.Popen(line, stdout=subprocess.PIPE, text=True)
+    if process.stdout is not None:
+        process.stdout.readline()
+    return process
 
 
 def finish(process: "subprocess.Popen[str]") -> Outcome:
@@ -91,6 +94,7 @@ def perform(plan: Plan) -> Outcome:
     gc.collect()
     gc.freeze()
     gc.disable()
+    print("sending", flush=True)
     sent = sender.run()
     return summed_up(plan, sent, ids)
 
