@@ -1,5 +1,6 @@
 """One request and its answer: uvicorn's, but with head and body of an answer in one write."""
 
+from collections.abc import Iterable
 from typing import Any
 from urllib.parse import unquote
 
@@ -7,7 +8,7 @@ import httptools
 from uvicorn._types import HTTPScope
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, RequestResponseCycle
 
-from scorer.serving.problems import BUG, Problem
+from scorer.serving.problems import BUG, Header, Problem
 
 
 def address(scope: HTTPScope, method: bytes, version: str, target: bytes) -> None:
@@ -20,11 +21,20 @@ def address(scope: HTTPScope, method: bytes, version: str, target: bytes) -> Non
     scope["query_string"] = url.query or b""
 
 
+def head_without_upgrade(
+    method: bytes, target: bytes, version: str, headers: Iterable[Header]
+) -> bytes:
+    """Write a request's head again, without an offer to go over to another protocol."""
+    lines = [b"%b %b HTTP/%b" % (method, target, version.encode())]
+    lines += [name + b": " + value for name, value in headers if name != b"upgrade"]
+    return b"\r\n".join([*lines, b"", b""])
+
+
 class OneWriteCycle(RequestResponseCycle):
     """Holds an answer's head back until its body is there: two writes are two packets.
 
     Every answer of the service is one piece, states its length, and has headers that no caller has
-    a say in, so nothing of that is checked again.
+    a say in, so nothing of that is checked again. Closing is the protocol's.
     """
 
     _head: Any = None
@@ -50,7 +60,7 @@ class OneWriteCycle(RequestResponseCycle):
             length = (b"content-length", b"%d" % len(body))
             self._answer(BUG.status, [*problem.headers(), length], body)
 
-    def _answer(self, status: int, headers: list[tuple[bytes, bytes]], body: bytes) -> None:
+    def _answer(self, status: int, headers: list[Header], body: bytes) -> None:
         self.response_started = self.response_complete = True
         lines = [STATUS_LINE[status]]
         for name, value in (*self.default_headers, *headers):
@@ -62,6 +72,4 @@ class OneWriteCycle(RequestResponseCycle):
             lines.append(body)
         self.transport.write(b"".join(lines))
         self.message_event.set()
-        if not self.keep_alive:
-            self.transport.close()
         self.on_response()

@@ -1,5 +1,6 @@
 """What the connections of a worker share: their bounds, and the look at who takes too long."""
 
+import asyncio
 from collections.abc import Collection
 from dataclasses import dataclass, field
 from typing import Any, Protocol
@@ -12,6 +13,8 @@ from scorer.serving.metrics import Metrics
 
 class Connection(Protocol):
     """A connection that can be looked at."""
+
+    transport: asyncio.Transport
 
     def check(self, now: float) -> None:
         """Act where something has been waited for, for too long; `now` is the loop's clock."""

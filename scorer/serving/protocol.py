@@ -16,7 +16,7 @@ import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
 
-from scorer.serving.cycle import OneWriteCycle, address
+from scorer.serving.cycle import OneWriteCycle, address, head_without_upgrade
 from scorer.serving.guard import GuardedConfig
 from scorer.serving.problems import (
     BUSY,
@@ -42,6 +42,7 @@ class GuardedProtocol(HttpToolsProtocol):
         _loop: asyncio.AbstractEventLoop | None = None,
     ) -> None:
         super().__init__(config, server_state, app_state, _loop)
+        self.parser = httptools.HttpRequestParser(self)  # stricter than uvicorn's
         self.guard = cast("GuardedConfig", config).guard
         self.limits = self.guard.limits
         self.deaf = False  # what comes is thrown away
@@ -100,6 +101,8 @@ class GuardedProtocol(HttpToolsProtocol):
         except httptools.HttpParserUpgrade as exc:
             self._decline_upgrade(data[exc.args[0] :])
         except httptools.HttpParserError as exc:
+            if self.deaf:
+                return  # the request before these bytes said that it is the last
             cause = exc.__context__
             malformed = Problem(MALFORMED, "Its head, or its chunks, cannot be read.")
             self._refuse(cause.problem if isinstance(cause, Refused) else malformed)
@@ -146,8 +149,8 @@ class GuardedProtocol(HttpToolsProtocol):
         if self.parser.should_upgrade():
             return  # the parser stops here: `_decline_upgrade` goes on
         version = self.parser.get_http_version()
-        if self.hosts != 1 and (self.hosts or version == "1.1"):
-            raise Refused(Problem(MALFORMED, "It must have one Host header."))
+        if version not in ("1.0", "1.1") or self.hosts > 1 or (self.hosts, version) == (0, "1.1"):
+            raise Refused(Problem(MALFORMED, "It must be HTTP/1.1 with one Host header."))
         if self.length > self.limits.body_bytes:
             raise Refused(self._body_too_large())
         address(self.scope, self.parser.get_method(), version, self.url)
@@ -193,6 +196,8 @@ class GuardedProtocol(HttpToolsProtocol):
         self.in_body = False
         self.waiting_since = None
         super().on_message_complete()
+        if not self.cycle.keep_alive:
+            self.deaf = True
 
     def on_response_complete(self) -> None:
         """Go on with the next request of the pipeline, or hang up where that was the last."""
@@ -200,8 +205,8 @@ class GuardedProtocol(HttpToolsProtocol):
         super().on_response_complete()
         if more or self.transport.is_closing():
             return
-        # A request that was answered before all of it came: what follows may be its body, or not.
-        if self.last_words is not None or self.cycle.more_body:
+        # After a request that was answered before all of it came, what follows may be its body.
+        if self.last_words is not None or self.cycle.more_body or not self.cycle.keep_alive:
             self._hang_up()
 
     # Refusing.
@@ -289,11 +294,9 @@ class GuardedProtocol(HttpToolsProtocol):
         if method == b"CONNECT":
             self._refuse(Problem(MALFORMED, "It asks for a tunnel."))
             return
-        head = [b"%b %b HTTP/%b" % (method, self.url, self.parser.get_http_version().encode())]
-        head += [name + b": " + value for name, value in self.headers if name != b"upgrade"]
+        version = self.parser.get_http_version()
         self.parser = httptools.HttpRequestParser(self)
-        self.parser.set_dangerous_leniencies(lenient_data_after_close=True)
-        self.data_received(b"\r\n".join([*head, b"", rest]))
+        self.data_received(head_without_upgrade(method, self.url, version, self.headers) + rest)
 
 
 def _over(since: float | None, seconds: float, now: float) -> bool:

@@ -19,6 +19,7 @@ from scorer.serving.state import ServiceState
 
 SWEEP_SECONDS = 0.25
 HEALTH_EACH = 4  # sweeps
+FLUSH_EACH = 0.01  # s
 OTHER_FILES = 256  # descriptors that a worker needs beside its clients' connections
 
 
@@ -62,6 +63,7 @@ async def serve(
         task.add_done_callback(lambda _: stop.set())  # a bug in one: stop, and raise it below
     try:
         await server.serve(sockets=list(sockets))
+        await _flush(guard)
     finally:
         for task in beside:
             task.cancel()
@@ -77,6 +79,14 @@ def stop_on_signals() -> asyncio.Event:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     return stop
+
+
+async def _flush(guard: Guard) -> None:
+    """Let the last answers out; the sweep cuts off clients that do not read them."""
+    while guard.leaving:
+        for connection in guard.leaving:
+            connection.transport.close()
+        await asyncio.sleep(FLUSH_EACH)
 
 
 class _Server(uvicorn.Server):

@@ -256,6 +256,13 @@ def test_http_1_0_is_answered_and_closed(live: Service) -> None:
     assert statuses(live.raw(b"GET /healthz HTTP/1.0\r\n\r\n")) == [200]
 
 
+def test_what_follows_a_last_request_is_not_read(live: Service) -> None:
+    last = head(BODY, "connection: close") + BODY
+    assert statuses(live.raw(REQUEST + last + REQUEST)) == [200, 200]
+    for _ in range(100):  # the kernel resets a connection that is closed with unread bytes
+        assert statuses(live.raw(last, REQUEST, b"nonsense" * 1000)) == [200]
+
+
 def test_a_client_that_sends_no_more_still_hears_its_answers(live: Service) -> None:
     with live.connect() as bare:
         bare.sendall(REQUEST * 3)
@@ -302,6 +309,7 @@ def test_a_chunked_body_is_read(live: Service) -> None:
     "request_bytes",
     [
         *(b"\x16\x03\x01\x02\x00", b"GET\r\n\r\n", b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", b"\0" * 50),
+        b"GET /healthz\r\nhost: x\r\n\r\n",
         b"GET /healthz HTTP/9.9\r\nhost: x\r\n\r\n",
         b"GET /healthz HTTP/1.1\r\n\r\n",
         b"GET /healthz HTTP/1.1\r\nhost: x\r\nhost: y\r\n\r\n",
