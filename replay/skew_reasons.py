@@ -17,7 +17,7 @@ from scorer.spec import Counts, Distincts, Flags, Gap, Spec
 REASONS: Mapping[str, str] = {
     "unexplained": "nothing in the log accounts for it",
     "flush": "the store began a new epoch without clicks that the window holds",
-    "unstamped": "the window holds clicks that were logged with the store away",
+    "unstamped": "the window holds clicks that were logged without the store's stamp",
     "late": "the window holds clicks that came into the log by an import",
     "retry": "the store counted an unstamped click at another moment than the log says",
     "profile": "the snapshot landed less than 5 minutes before it became valid",
