@@ -34,7 +34,7 @@ class Process:
                 [sys.executable, "-m", module],
                 stdin=theirs.fileno(),
                 stdout=STDERR,
-                pass_fds=(settings.socket,),
+                pass_fds=() if settings.socket is None else (settings.socket,),
                 process_group=0,  # Ctrl-C on a terminal is for the supervisor alone
                 env={**os.environ, METRICS_VARIABLE: str(metrics), "OMP_NUM_THREADS": "1"},
             )
@@ -83,8 +83,9 @@ class Place:
     one that ended could not serve as asked, where it said so.
     """
 
-    def __init__(self, kind: str, name: str) -> None:
+    def __init__(self, kind: str, name: str, settings: Settings) -> None:
         self.name = name
+        self._settings = settings
         self._module = MODULES[kind]
         self._process: Process | None = None
         self._due = 0.0
@@ -101,7 +102,7 @@ class Place:
         """What the process told last; empty where there is none or it told nothing."""
         return {} if self._process is None else self._process.news
 
-    def look_after(self, settings: Settings, metrics: Path) -> str | None:
+    def look_after(self, metrics: Path) -> str | None:
         """Start a process where one is due; return a line where one has died."""
         died = None
         if self._process is not None and not self._process.lives:
@@ -113,7 +114,7 @@ class Place:
             why = "" if self.refused is None else f": {self.refused}"
             died = f"{self.name} {said}{why}; starts again in {pause:g} s"
         if self._process is None and time.monotonic() >= self._due:
-            self._process = Process(self._module, settings, metrics)
+            self._process = Process(self._module, self._settings, metrics)
         if self._process is not None:
             self._process.hear()
         return died

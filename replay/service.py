@@ -32,7 +32,7 @@ class Settings(BaseModel):
     simulated_time: bool
     device: str
     log_level: str
-    socket: int = -1
+    socket: int | None = None
 
     def told(self) -> str:
         """Return the line that a process of the service reads."""

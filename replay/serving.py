@@ -1,8 +1,8 @@
 """The supervisor of a service: binds the port, starts the keeper and the workers, and ends them.
 
-Workers accept from one listening socket, which they inherit. A process that dies is started again,
-later each time that it dies soon. At the end the workers finish what they have begun, and then the
-keeper commits what they have spooled.
+Each worker inherits a listening socket of its own, all of one port: the kernel spreads connections
+over them. A process that dies is started again on its socket, later each time that it dies soon. At
+the end the workers finish what they have begun, and then the keeper commits what they have spooled.
 """
 
 import os
@@ -11,6 +11,7 @@ import signal
 import socket
 import time
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from types import FrameType
 from typing import Any
 
@@ -24,7 +25,7 @@ WORKERS_GRACE, KEEPER_GRACE = 15.0, 120.0  # s that they have to end by themselv
 SAY_SECONDS = 1.0  # between two lines on whether it is ready
 TRIES = 3  # deaths of one process after which a service that never served gives up
 BACKLOG = 2048
-METRICS = "metrics"
+METRICS = "slidr-metrics-"
 
 Say = Callable[[str], None]
 
@@ -32,12 +33,18 @@ Say = Callable[[str], None]
 class Supervisor:
     """Runs one service."""
 
-    def __init__(self, settings: Settings, workers: int, listening: socket.socket) -> None:
-        self._settings = settings.model_copy(update={"socket": listening.fileno()})
+    def __init__(self, settings: Settings, listening: Sequence[socket.socket]) -> None:
+        """Take a listening socket for each worker."""
         self._listening = listening
-        self._keeper = Place("keeper", "the keeper")
-        self._workers = [Place("worker", f"worker {n + 1}") for n in range(workers)]
-        self._metrics = settings.spool / METRICS / str(os.getpid())
+        self._keeper = Place("keeper", "the keeper", settings)
+        self._workers = [
+            Place("worker", f"worker {n}", settings.model_copy(update={"socket": each.fileno()}))
+            for n, each in enumerate(listening, start=1)
+        ]
+        # In memory: a worker that counts must not wait for a disk that the spool is synced to.
+        memory = Path("/dev/shm")  # noqa: S108  our folder's name has our pid
+        place = memory if os.access(memory, os.W_OK) else settings.spool
+        self._metrics = place / f"{METRICS}{os.getpid()}"
         self._asked = 0
 
     def run(self, started: Callable[[], None], say: Say) -> None:
@@ -50,7 +57,8 @@ class Supervisor:
         try:
             self._watch(started, say)
         finally:
-            self._listening.close()
+            for each in self._listening:
+                each.close()
             self._end(self._workers, WORKERS_GRACE)
             self._end([self._keeper], KEEPER_GRACE)
             shutil.rmtree(self._metrics, ignore_errors=True)
@@ -61,7 +69,7 @@ class Supervisor:
         serving, told, again = False, "", 0.0
         while not self._asked:
             for place in (self._keeper, *self._workers):
-                if died := place.look_after(self._settings, self._metrics):
+                if died := place.look_after(self._metrics):
                     if not serving and (place.refused or place.failures >= TRIES):
                         raise BadInput(
                             place.refused or f"{place.name} dies again and again: see above"
@@ -95,32 +103,43 @@ class Supervisor:
 
     def _make_metrics_folder(self) -> None:
         """Make this service's folder; remove those of services that are gone."""
-        for folder in self._metrics.parent.glob("*"):
-            if folder.name.isdigit() and not _lives(int(folder.name)):
+        for folder in self._metrics.parent.glob(f"{METRICS}*"):
+            pid = folder.name.removeprefix(METRICS)
+            if pid.isdigit() and not _lives(int(pid)):
                 shutil.rmtree(folder, ignore_errors=True)
         shutil.rmtree(self._metrics, ignore_errors=True)
         self._metrics.mkdir(parents=True)
 
 
-def listen(host: str, port: int) -> socket.socket:
-    """Return a listening socket; raise BadInput where the address can't be had."""
+def listen(host: str, port: int, count: int) -> list[socket.socket]:
+    """Return listening sockets of one port; raise BadInput where the address can't be had."""
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(
             host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
         )[0]
-        listening = socket.socket(family, kind, protocol)
     except OSError as exc:
         raise BadInput(f"--host {host}: {exc.strerror}; give a name or address") from exc
-    listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    found: list[socket.socket] = []
     try:
-        listening.bind(address)
-        listening.listen(BACKLOG)
+        with socket.socket(family, kind, protocol) as alone:  # sees a port that others share
+            alone.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            alone.bind(address)
+            alone.listen()
+        for _ in range(count):
+            found.append(socket.socket(family, kind, protocol))
+            found[-1].setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            found[-1].setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+            found[-1].bind(address)
+            address = found[-1].getsockname()  # port 0 is chosen once
+        for each in found:
+            each.listen(BACKLOG)
     except OSError as exc:
-        listening.close()
+        for each in found:
+            each.close()
         raise BadInput(
             f"can't listen on {host} port {port}: {exc.strerror}; choose another with --port"
         ) from exc
-    return listening
+    return found
 
 
 def address_of(listening: socket.socket) -> str:

@@ -9,14 +9,13 @@ from numpy.typing import NDArray
 from replay.compiled import Flags, Int32s, Int64s
 from replay.engine import Features
 from replay.skew_lookups import Census, Lookups
-from replay.skew_reasons import CODES, EQUAL, Windowed, windowed
+from replay.skew_reasons import CODES, EQUAL, SLACK, Windowed, windowed
 from replay.span import Span
 from replay.windows import NEVER
 from scorer.spec import Spec
 
 Codes = NDArray[np.uint8]
 Values = NDArray[np.int32] | NDArray[np.float32]
-SLACK = 60_000_000  # µs; how far the store's moment of an unstamped click may lie from the log's
 SHORT, SURPLUS = "short", "surplus"
 FROM_LIVE, FROM_UNSTAMPED, FROM_ELSEWHERE = 0, 1, 2
 

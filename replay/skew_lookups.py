@@ -5,8 +5,9 @@ the live cache may have had, and where the log's store epochs begin.
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 from urllib.parse import unquote
 
 import duckdb
@@ -18,9 +19,10 @@ from replay.compiled import Flags, Int64s
 from replay.coverage import log_bounds
 from replay.importing.landing import LEAD_MICROS
 from replay.profiles import KEY_COLUMN
-from replay.skew_reasons import LIVE, UNSTAMPED
+from replay.skew_reasons import LIVE, SLACK, UNSTAMPED
 from replay.snapshot import MILLISECOND, Snapshot, connect, quoted
 from replay.span import Span
+from scorer.errors import Inconsistent
 from scorer.spec import Profile
 
 _STRAYS = """
@@ -90,11 +92,15 @@ class Census:
 
 
 def take_census(connection: duckdb.DuckDBPyConnection, snapshot: Snapshot, seen: Span) -> Census:
-    """Count the clicks of a span by source and epoch; raise OutsideLog where the log is empty."""
-    source = snapshot.source("clicks", seen)
+    """Count the clicks of a span by source and epoch; raise OutsideLog where the log is empty.
+
+    Sources are counted up to SLACK outside of the span.
+    """
+    around = snapshot.source("clicks", Span(seen.start - SLACK, seen.end + SLACK))
     counts = dict(
-        connection.sql(f"SELECT source, count(*) FROM {source} GROUP BY 1").fetchall(),
+        connection.sql(f"SELECT source, count(*) FROM {around} GROUP BY 1").fetchall(),
     )
+    source = snapshot.source("clicks", seen)
     epochs = connection.sql(
         f"""
         SELECT store_epoch, epoch_us(min(ts)) AS first, count(*) FROM {source}
@@ -205,16 +211,26 @@ def landings(snapshot: Snapshot, name: str) -> pa.Table:
     folder = snapshot.lake.home / name
     landed: dict[str, int] = {}
     for version in range(snapshot.pinned[name].version + 1):
-        text = (folder / "_delta_log" / f"{version:020d}.json").read_text()
-        actions = [json.loads(line) for line in text.splitlines()]
-        at = max(a["commitInfo"]["timestamp"] * MILLISECOND for a in actions if "commitInfo" in a)
-        gone = [landed[unquote(a["remove"]["path"])] for a in actions if "remove" in a]
-        for action in actions:
-            if "add" in action:
-                landed[unquote(action["add"]["path"])] = max(gone, default=at)
+        commit = folder / "_delta_log" / f"{version:020d}.json"
+        try:
+            _land([json.loads(line) for line in commit.read_text().splitlines()], landed)
+        except (OSError, ValueError, KeyError) as exc:
+            raise Inconsistent(
+                f"{commit}, a commit of table {name}, cannot be read: {exc}; "
+                "restore it from a copy of the lake"
+            ) from exc
     return pa.table(
         {
             "filename": [str(folder / path) for path in landed],
             "landed": np.array(list(landed.values()), np.int64),
         }
     )
+
+
+def _land(actions: Sequence[Mapping[str, Any]], landed: dict[str, int]) -> None:
+    """Take in one commit."""
+    at = max(a["commitInfo"]["timestamp"] * MILLISECOND for a in actions if "commitInfo" in a)
+    gone = [landed[unquote(a["remove"]["path"])] for a in actions if "remove" in a]
+    for action in actions:
+        if "add" in action:
+            landed[unquote(action["add"]["path"])] = max(gone, default=at)

@@ -26,6 +26,7 @@ REASONS: Mapping[str, str] = {
 }
 CODES = {name: code for code, name in enumerate(REASONS)}
 EQUAL = len(REASONS)
+SLACK = 60_000_000  # µs; how far the store's moment of an unstamped click may lie from the log's
 EPOCH, SOURCE = "store_epoch", "source"
 LIVE, UNSTAMPED = "live", "unstamped"
 Group = TypeVar("Group", Counts, Distincts, Gap)

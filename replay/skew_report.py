@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass
 from math import isfinite
 from typing import Any
 
-from replay.span import Span, iso
+from replay.span import iso
 
 TIMES = frozenset({"at", "after", "ts", "start", "end", "last"})
 
@@ -119,11 +119,6 @@ class Skew:
     onsets_left_out: int
     examples: tuple[Example, ...]
     notes: tuple[str, ...]
-
-    @property
-    def span(self) -> Span:
-        """What was compared."""
-        return Span(self.start, self.end)
 
     def to_json(self) -> dict[str, Any]:
         """Return it as one JSON document; times in UTC, `bucket` in s."""

@@ -127,9 +127,9 @@ def _notes(skew: Skew) -> Iterator[str]:
             f"the windows of {skew.outside:,} clicks hold other than live clicks of one store "
             "epoch, so theirs need not be equal"
         )
-    hidden = skew.onsets_left_out + max(0, len(skew.onsets) - MOMENTS_SHOWN)
-    if hidden:
-        yield f"{hidden:,} later moments are not shown"
+    hidden = [max(0, len(moments) - MOMENTS_SHOWN) for moments in (skew.flushes, skew.onsets)]
+    if left_out := sum(hidden) + skew.onsets_left_out:
+        yield f"{left_out:,} later moments are not shown"
     yield from skew.notes
 
 

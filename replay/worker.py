@@ -36,7 +36,7 @@ from scorer.serving.server import serve, stop_on_signals
 from scorer.serving.state import Health
 from scorer.store.connecting import connect, embedded
 
-SWITCH_SECONDS = 0.0005  # what a thread beside the loop may hold it up for
+SWITCH_SECONDS = 0.0001  # what a thread beside the loop may hold it up for
 LOOK_SECONDS = 0.1
 CHECK_SECONDS, SOON_SECONDS = 30.0, 1.0  # between two looks at the live store
 FIRST_STANDING_SECONDS = 20.0  # how long to wait for a keeper's first word

@@ -111,8 +111,8 @@ def serve(
         device=device,
         log_level=log_level,
     )
-    listening = listen(host, port)
-    address = address_of(listening)
+    listening = listen(host, port, workers)
+    address = address_of(listening[0])
     shown = "one in memory, lost at the end" if store is None else without_password(store)
     if store is None:
         _say("no Redis is configured: the live store is in this process's memory and ends with it")
@@ -122,7 +122,7 @@ def serve(
         if as_json:
             print_json({"url": address, "workers": workers, "redis": store and shown})
 
-    Supervisor(settings, workers, listening).run(started, _say)
+    Supervisor(settings, listening).run(started, _say)
 
 
 def _store(option: str | None, lake: Lake) -> str | None:
