@@ -19,7 +19,7 @@ from scorer.errors import BadInput, Inconsistent
 from scorer.models import Architecture
 
 BATCH_ROWS = 1024
-SERVED_ROWS = 32  # what the live service scores at a time, in as long as one row takes
+SERVED_ROWS = 16  # what the live service scores at a time, in as long as one row takes
 SLAB_ROWS = 32 * BATCH_ROWS  # what a thread takes at a time
 DEVICES = ("auto", "cpu", "cuda")
 

@@ -1,9 +1,10 @@
 """Decides clicks: one round trip to the live store and one pass of the model, by a deadline.
 
 Clicks that come while a call to the store is under way go with the next one: a round. A round has
-at most `ROUND` clicks, single ones before those of batches, so that no batch holds up a click. What
-is late is answered `undecided` at its deadline; its stamp, should it come within a second, still
-goes to the log, for the store has counted the click.
+at most `ROUND` clicks, single ones before those of batches, so that no batch holds up a click. The
+store has one round at a time, so that it takes them in order, and gets the next before the one that
+it has answered is scored. What is late is answered `undecided` at its deadline; its stamp, should it
+come within a second, still goes to the log, for the store has counted the click.
 """
 
 import asyncio
@@ -20,9 +21,10 @@ from scorer.serving.clicks import Click
 from scorer.serving.models import ServedModel
 from scorer.serving.ports import Answer, DecisionLog
 from scorer.serving.timer import Timer
-from scorer.store.live_store import LiveStore
+from scorer.store.live_store import LiveStore, Stamped
 
 ROUND = SERVED_ROWS
+OVERLAP = 2  # rounds that are worked on: one by the store, one by the model
 STUCK = 0.1  # s without an answer after which the store is left alone
 
 
@@ -60,7 +62,8 @@ class Decider:
         self._deadline = deadline
         self._singles: deque[_Part] = deque()
         self._batches: deque[_Part] = deque()
-        self._working: asyncio.Task[None] | None = None
+        self._turn = asyncio.Lock()  # to ask the store
+        self._working: set[asyncio.Task[None]] = set()
         self._unstamped = Unstamped()
 
     def use(self, engine: Engine) -> None:
@@ -80,15 +83,17 @@ class Decider:
             self._queued(lane, clicks[at : at + ROUND], arrived, 1 + at // ROUND)
             for at in range(0, len(clicks), ROUND)
         ]
-        if self._working is None:
-            self._working = asyncio.get_running_loop().create_task(self._work())
+        if len(self._working) < OVERLAP:
+            task = asyncio.get_running_loop().create_task(self._work())
+            self._working.add(task)
+            task.add_done_callback(self._working.discard)
         # A caller that hangs up does not undo its clicks.
         return [answer for part in parts for answer in await asyncio.shield(part.answers)]
 
     async def close(self) -> None:
         """Wait until it is known what became of every click, and stop."""
-        if self._working is not None:
-            await asyncio.wait([self._working])
+        if self._working:
+            await asyncio.wait(self._working)
         await self.breaker.close()
 
     def _queued(
@@ -110,12 +115,9 @@ class Decider:
             self._log.put(answers, part.arrived)
 
     async def _work(self) -> None:
-        """Send rounds until nothing waits."""
-        try:
-            while parts := self._next_round():
-                await self._round(parts)
-        finally:
-            self._working = None
+        """Take rounds until nothing waits."""
+        while self._singles or self._batches:
+            await self._round()
 
     def _next_round(self) -> list[_Part]:
         parts: list[_Part] = []
@@ -129,30 +131,35 @@ class Decider:
                     room -= len(part.clicks)
         return parts
 
-    async def _round(self, parts: Sequence[_Part]) -> None:
+    async def _round(self) -> None:
         """Decide some parts together; whatever happens, each is answered and logged."""
+        parts: list[_Part] = []
         found: list[Answer] = []
         reason = UNAVAILABLE
-        stuck = Timer(STUCK, self.breaker.failed)
         try:
-            found = await self._decided([click for part in parts for click in part.clicks])
+            async with self._turn:
+                parts = self._next_round()
+                engine, clicks = self.engine, [click for part in parts for click in part.clicks]
+                stamps = await self._asked(engine, clicks)
+            if self._singles or self._batches:
+                await asyncio.sleep(0)  # the other one asks the store
+            found = await _decided(engine.model, clicks, stamps)
         except OutOfMemoryError:
             reason = FULL
         except (RedisError, OSError):
             pass
         finally:
-            stuck.cancel()
-            if found:
+            if found or not parts:
                 self._settle(parts, found)
             else:
                 self._fail(parts, reason)
 
-    async def _decided(self, clicks: Sequence[Click]) -> list[Answer]:
-        engine = self.engine
-        stamps = await engine.store.observe(clicks)
-        if engine.model is not None and engine.model.on_accelerator and len(clicks) > 1:
-            return await asyncio.to_thread(stamped_answers, engine.model, clicks, stamps)
-        return stamped_answers(engine.model, clicks, stamps)
+    async def _asked(self, engine: Engine, clicks: Sequence[Click]) -> list[Stamped]:
+        stuck = Timer(STUCK, self.breaker.failed)
+        try:
+            return await engine.store.observe(clicks) if clicks else []
+        finally:
+            stuck.cancel()
 
     def _settle(self, parts: Sequence[_Part], found: Sequence[Answer]) -> None:
         """Answer the parts whose callers still wait; log all with their stamps."""
@@ -179,3 +186,11 @@ class Decider:
             self._log.put(answers, part.arrived)
             if not part.late:
                 part.answers.set_result(answers)
+
+
+async def _decided(
+    model: ServedModel | None, clicks: Sequence[Click], stamps: Sequence[Stamped]
+) -> list[Answer]:
+    if model is not None and model.on_accelerator and len(clicks) > 1:
+        return await asyncio.to_thread(stamped_answers, model, clicks, stamps)
+    return stamped_answers(model, clicks, stamps)

@@ -56,8 +56,6 @@ class GuardedProtocol(HttpToolsProtocol):
         self.unread_since: float | None = None  # for the client to read
         self.leaving_since: float | None = None  # for the connection to be gone
 
-    # The transport's side.
-
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Take a connection, or refuse it where there are too many."""
         super().connection_made(transport)
@@ -209,8 +207,6 @@ class GuardedProtocol(HttpToolsProtocol):
         if self.last_words is not None or self.cycle.more_body or not self.cycle.keep_alive:
             self._hang_up()
 
-    # Refusing.
-
     def check(self, now: float) -> None:
         """Act where something has been waited for, for too long."""
         limits = self.limits
@@ -285,10 +281,9 @@ class GuardedProtocol(HttpToolsProtocol):
         return Problem(TOO_LARGE, f"A body may have {most} at most.")
 
     def _decline_upgrade(self, rest: bytes) -> None:
-        """Serve a request that offers to go over to another protocol as if it did not.
+        """Parse a head at which the parser stopped again, without its offer of another protocol.
 
-        The parser stops at such a head, so it gets the head again without the offer. (Java's client
-        offers HTTP/2 so with every first request.)
+        (Java's client offers HTTP/2 with every first request.)
         """
         method = self.parser.get_method()
         if method == b"CONNECT":
