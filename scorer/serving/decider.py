@@ -3,8 +3,8 @@
 Clicks that come while a call to the store is under way go with the next one: a round. A round has
 at most `ROUND` clicks, single ones before those of batches, so that no batch holds up a click. The
 store has one round at a time, so that it takes them in order, and gets the next before the one that
-it has answered is scored. What is late is answered `undecided` at its deadline; its stamp, should it
-come within a second, still goes to the log, for the store has counted the click.
+it has answered is scored. What is late is answered `undecided` at its deadline; its stamp, if it
+comes within a second, still goes to the log, for the store has counted the click.
 """
 
 import asyncio
