@@ -155,3 +155,16 @@ class PlainService:
         if count:
             held.append(row)
         return held
+
+
+def quiet(count: int = 30, step: int = 7 * SECOND) -> PlainService:
+    """Two users take turns."""
+    service = PlainService()
+    for number in range(count):
+        service.take(START + number * step, user_id=f"u{number % 2}")
+    return service
+
+
+def reasons(found: Skew) -> dict[str, tuple[int, int]]:
+    """Return reason → clicks and values."""
+    return {reason.name: (reason.clicks, reason.values) for reason in found.reasons}

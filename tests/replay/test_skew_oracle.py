@@ -98,13 +98,16 @@ def expected(service: PlainService) -> Found:
                 )
         bad = plain.profile(row, SPEC.profiles[1], IP)
         for name, right in (
-            ("logged_in", row["logged_in"]),
-            ("device_desktop", row["device"] == "desktop"),
-            ("ip_is_bad", bad),
+            ("logged_in", int(row["logged_in"])),
+            ("device_desktop", int(row["device"] == "desktop")),
+            ("ip_is_bad", int(bad)),
         ):
-            if facts[SPEC.facts.index(name)] != right:
-                wrong = facts[SPEC.facts.index(name)], right, "unexplained"
-                found[row["click_id"], name] = wrong
+            said = facts[SPEC.facts.index(name)]
+            if said != right:
+                # The snapshot landed long after it became valid: the cache may not have had it.
+                missed = name == "ip_is_bad" and said == SPEC.profiles[1].default
+                why = "profile" if missed else "unexplained"
+                found[row["click_id"], name] = said, right, why
     return found
 
 
@@ -179,7 +182,7 @@ def test_every_difference_and_its_reason(tmp_path: Path, seed: int) -> None:
 
 
 def test_the_troubles_cover_the_reasons() -> None:
-    """A test of the test: all reasons that a windowed feature can have come up, and often."""
+    """A test of the test: every reason comes up, those of windows often."""
     seen = Counter(why for seed in range(4) for _, _, why in expected(troubled(seed)).values())
-    assert set(seen) == {"flush", "unstamped", "late", "retry", "cold", "unexplained"}
-    assert min(seen.values()) > 5, seen
+    assert set(seen) == {"flush", "unstamped", "late", "retry", "cold", "profile", "unexplained"}
+    assert min(n for why, n in seen.items() if why != "profile") > 5, seen
