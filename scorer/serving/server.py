@@ -63,7 +63,7 @@ async def serve(
         task.add_done_callback(lambda _: stop.set())  # a bug in one: stop, and raise it below
     try:
         await server.serve(sockets=list(sockets))
-        await _flush(guard)
+        await _flush(server, guard)
     finally:
         for task in beside:
             task.cancel()
@@ -81,10 +81,12 @@ def stop_on_signals() -> asyncio.Event:
     return stop
 
 
-async def _flush(guard: Guard) -> None:
+async def _flush(server: uvicorn.Server, guard: Guard) -> None:
     """Let the last answers out; the sweep cuts off clients that do not read them."""
-    while guard.leaving:
-        for connection in guard.leaving:
+    while server.server_state.tasks:  # were told to end, and answer that
+        await asyncio.sleep(FLUSH_EACH)
+    while connections := [*server.server_state.connections, *guard.leaving]:
+        for connection in connections:
             connection.transport.close()
         await asyncio.sleep(FLUSH_EACH)
 

@@ -34,6 +34,7 @@ QUICK = replace(
 BODY = json.dumps(click("raw")).encode()
 REQUEST = head(BODY) + BODY
 HEALTHZ = head(path="/healthz", method="GET")
+CHUNKED = head(b"", "content-type: application/json", "transfer-encoding: chunked")
 LAST = head(b"", "connection: close", path="/healthz", method="GET")
 
 
@@ -101,10 +102,9 @@ def test_a_slow_body_is_given_up(quick: Service, sent: bytes) -> None:
 
 
 def test_a_slow_chunked_body_is_given_up(quick: Service) -> None:
-    chunked = head(b"", "content-type: application/json", "transfer-encoding: chunked")
-    assert statuses(quick.raw(chunked + b"5\r\nabc")) == [408]
-    assert statuses(quick.raw(chunked + b"5;" + b"x" * 100)) == [408]
-    assert statuses(quick.raw(chunked + b"1\r\na\r\n0\r\nx: y\r\n")) == [408]
+    assert statuses(quick.raw(CHUNKED + b"5\r\nabc")) == [408]
+    assert statuses(quick.raw(CHUNKED + b"5;" + b"x" * 100)) == [408]
+    assert statuses(quick.raw(CHUNKED + b"1\r\na\r\n0\r\nx: y\r\n")) == [408]
 
 
 def test_who_says_nothing_is_hung_up_on_in_silence(quick: Service) -> None:
@@ -155,7 +155,7 @@ def test_a_request_in_small_pieces_is_served(live: Service) -> None:
         head(b"", *["x: " + "y" * 200] * 15),
         b"GET /" + b"x" * 3000,
         head(b"", "x: " + "y" * 3000)[:-4],
-        head(b"", "transfer-encoding: chunked") + b"0\r\n" + b"x: y\r\n" * 500,
+        CHUNKED + b"0\r\n" + b"x: y\r\n" * 500,
     ],
 )
 def test_a_large_head_is_refused(quick: Service, request_head: bytes) -> None:
@@ -178,8 +178,7 @@ def test_a_large_body_is_refused_before_it_is_sent(quick: Service) -> None:
 
 
 def test_a_large_body_without_a_length_is_refused(quick: Service) -> None:
-    chunked = head(b"", "content-type: application/json", "transfer-encoding: chunked")
-    assert statuses(quick.raw(chunked + b"3e8\r\n" + b"x" * 1000 + b"\r\n", *_chunks())) == [413]
+    assert statuses(quick.raw(CHUNKED + b"3e8\r\n" + b"x" * 1000 + b"\r\n", *_chunks())) == [413]
 
 
 def _chunks() -> list[bytes]:
@@ -187,8 +186,7 @@ def _chunks() -> list[bytes]:
 
 
 def test_a_body_in_too_many_pieces_is_refused(quick: Service) -> None:
-    chunked = head(b"", "content-type: application/json", "transfer-encoding: chunked")
-    assert statuses(quick.raw(chunked + b"1\r\nx\r\n" * 60)) == [413]
+    assert statuses(quick.raw(CHUNKED + b"1\r\nx\r\n" * 60)) == [413]
 
 
 def test_a_client_that_sends_on_hears_why_it_is_refused(quick: Service) -> None:
@@ -237,8 +235,7 @@ def test_answers_that_are_due_come_before_a_refusal(quick: Service) -> None:
     assert statuses(quick.raw(REQUEST * 2 + b"nonsense\r\n\r\n")) == [200, 200, 400]
     assert statuses(quick.raw(REQUEST * 2 + head(b"x" * 30_000))) == [200, 200, 413]
     assert statuses(quick.raw(REQUEST * 2 + head(BODY) + BODY[:5])) == [200, 200, 408]
-    chunked = head(b"", "content-type: application/json", "transfer-encoding: chunked")
-    assert statuses(quick.raw(REQUEST * 2 + chunked + b"zz\r\n")) == [200, 200, 400]
+    assert statuses(quick.raw(REQUEST * 2 + CHUNKED + b"zz\r\n")) == [200, 200, 400]
 
 
 def test_a_connection_is_kept(live: Service) -> None:
@@ -298,11 +295,10 @@ def test_an_offer_to_upgrade_is_declined(live: Service, offer: str) -> None:
 
 
 def test_a_chunked_body_is_read(live: Service) -> None:
-    chunked = head(b"", "content-type: application/json", "transfer-encoding: chunked")
     half = len(BODY) // 2
     chunks = b"".join(b"%x\r\n%b\r\n" % (len(p), p) for p in (BODY[:half], BODY[half:]))
     trailer = b"0\r\ncontent-type: x\r\n\r\n"
-    assert statuses(live.raw(chunked + chunks + trailer + LAST)) == [200, 200]
+    assert statuses(live.raw(CHUNKED + chunks + trailer + LAST)) == [200, 200]
 
 
 @pytest.mark.parametrize(

@@ -65,7 +65,6 @@ def _is_refused(port: int) -> bool:
     return False
 
 
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 def test_a_stop_cuts_off_what_does_not_end() -> None:
     body = json.dumps(click("stuck")).encode()
     with service(replace(LIMITS, stop_seconds=1)) as live:
