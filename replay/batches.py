@@ -8,7 +8,7 @@ Numbers only grow, so that a table knows by the last one that it holds which bat
 
 import hashlib
 import secrets
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict
@@ -94,13 +94,18 @@ def choose(segments: Sequence[Segment]) -> list[Segment]:
         segments, key=lambda s: (s.floor is None, s.floor or 0, s.path.parent.name, s.number)
     )
     chosen: list[Segment] = []
-    size = 0
+    room = MOST_BYTES
     for segment in ordered:
-        size += segment.path.stat().st_size
-        if chosen and size > MOST_BYTES:
+        room -= size([segment])
+        if chosen and room < 0:
             break
         chosen.append(segment)
     return chosen
+
+
+def size(segments: Iterable[Segment]) -> int:
+    """Return how many bytes segments have."""
+    return sum(segment.path.stat().st_size for segment in segments)
 
 
 def contents(spool: Path, entry: Entry) -> bytes | None:

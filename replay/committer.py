@@ -1,9 +1,12 @@
-"""The keeper's end of the log: segments of all workers to the lake, every two seconds.
+"""The keeper's end of the log: segments of all workers to the lake, in few and whole commits.
 
 A batch is written down with its segments' digests, then committed to `quarantine`, `decisions` and
 `clicks`, in that order and under its number, and only then are its segments removed. A crash
 anywhere leaves a batch that is tried again, and each table knows whether it has it: nothing is
 lost and nothing twice. While the lake is away, segments stay where they are.
+
+A commit costs more the longer a table's log is (20 µs for each earlier one, measured), and logs are
+never cut. So while little waits, commits lie `apart`; the first after a pause comes at once.
 
 Rows that the lake has already are dropped and counted; see `replay.seen` for how far that looks.
 """
@@ -12,10 +15,11 @@ import fcntl
 import logging
 import socket
 import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 
 import duckdb
@@ -39,7 +43,8 @@ from replay.writers import Flushed, path_of, read_flushed, write_flushed
 from scorer.errors import BadInput, ReplayError
 
 LOCK = ".committer.lock"
-EVERY = 2.0  # s between two commits
+EVERY = 2.0  # s between two looks at the spool
+APART = 30.0  # s between two commits, while less waits than a batch can hold
 HORIZON = 24 * HOUR
 _LONGEST_PAUSE = 30.0
 _LOOK_AGAIN = 0.5
@@ -67,13 +72,19 @@ class Committer:
         spool: Path,
         *,
         every: float = EVERY,
+        apart: float = APART,
         horizon: int = HORIZON,
         clock: Callable[[], int] = now,
     ) -> None:
-        """`every` is in s; `horizon` (µs) is how far before a click its id is looked for."""
+        """`every` and `apart` are in s, see EVERY and APART.
+
+        `horizon` (µs) is how far before a click its id is looked for.
+        """
         self.counts = Counts()
         self.flushed_until = 0
-        self._lake, self._spool, self._every, self._clock = lake, spool, every, clock
+        self._lake, self._spool, self._clock = lake, spool, clock
+        self._every, self._apart = every, apart
+        self._landed_at = float("-inf")
         self._seen = SeenClicks(lake, horizon)
         self._connection = connect(1, "512MB")
         self._floors: dict[str, int] = {}  # of the last segment committed, by writer
@@ -90,7 +101,7 @@ class Committer:
             pause = 0.0
             while mine:
                 ending = stop.wait(pause)
-                if self._attempt(self.tick):
+                if self._attempt(partial(self.tick, at_once=ending)):
                     pause = self._every
                     if ending:
                         self._attempt(self.leave)
@@ -99,11 +110,11 @@ class Committer:
                 if ending:
                     return
 
-    def tick(self) -> None:
+    def tick(self, *, at_once: bool = True) -> None:
         """Commit what workers have closed so far, and say up to when the lake is whole.
 
-        Raises LakeUnwritable, LakeBusy and other errors of a lake or spool that is away; it is
-        then for the next tick to go on.
+        Without `at_once` little may wait. Raises LakeUnwritable, LakeBusy and other errors of a
+        lake or spool that is away; it is then for the next tick to go on.
         """
         read_config(self._lake.home)  # raises: a lake that is away must not be begun anew
         if self._number < 0:
@@ -116,18 +127,22 @@ class Committer:
             present = self._clock()
             writers = find_writers(self._spool)
             left = [segment for writer in writers for segment in writer.segments]
-            chosen = batches.choose(left)
+            chosen = batches.choose(left) if at_once or self._due(left) else []
             if chosen:
                 self._number += 1
                 self._land(batches.begin(self._spool, self._number, chosen))
             self._publish(self._whole_until(present, writers, chosen))
-            behind = len(chosen) < len(left)
+            behind = 0 < len(chosen) < len(left)
         remove_empty(self._spool)
 
     def leave(self) -> None:
         """Say that nothing is left to come, where that is so; else the next committer goes on."""
         if not any(writer.open for writer in find_writers(self._spool)):
             self._publish(self.flushed_until, closed=True)
+
+    def _due(self, left: Sequence[Segment]) -> bool:
+        rested = time.monotonic() >= self._landed_at + self._apart
+        return rested or batches.size(left) >= batches.MOST_BYTES
 
     def _attempt(self, work: Callable[[], None]) -> bool:
         try:
@@ -219,6 +234,7 @@ class Committer:
             self._append(DECISIONS.name, live_rows.decisions(undecided), batch)
             landed = self._append(CLICKS.name, live_rows.clicks(new, at), batch)
         batches.finish(self._spool, batch)
+        self._landed_at = time.monotonic()
         self._count(landed, parsed.rows.num_rows - new.num_rows, bad)
 
     def _append(self, table: str, rows: list[pa.RecordBatch], batch: Batch) -> int:

@@ -15,6 +15,7 @@ import hashlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import count, takewhile
 from pathlib import Path
 from uuid import uuid4
 
@@ -143,11 +144,10 @@ class Lake:
 
     def _keep_log(self, name: str, delta: DeltaTable) -> None:
         """Make what was committed since `delta` was opened outlast a power cut."""
+        log = self.home / name / "_delta_log"
         before = delta.version()
-        delta.update_incremental()
-        versions = range(before + (before > 0), delta.version() + 1)
-        logs = self.home / name / "_delta_log"
-        keep([self.home / name, *(logs / f"{version:020d}.json" for version in versions)])
+        versions = (log / f"{version:020d}.json" for version in count(before + (before > 0)))
+        keep([self.home / name, *takewhile(Path.exists, versions)])
 
     def _committed(self, name: str, transaction: tuple[str, int]) -> bool:
         try:

@@ -1,14 +1,16 @@
 """Answers as a service gives them, and what is in a lake of them, for the tests of its log."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow.parquet as pq
 
+from replay.committer import Committer
 from replay.lake import Lake
 from replay.snapshot import Snapshot
+from replay.spool import Spool
 from scorer.serving.clicks import Click
 from scorer.serving.ports import Answer
 
@@ -62,6 +64,24 @@ def undecided(number: int, ts: int | None = None, **said: object) -> Answer:
     return answer(number, ts, **wanted)
 
 
+def log(spool: Path, *answers: Answer) -> Path:
+    """Log answers as a worker that lives and ends; return the segment."""
+    worker = Spool(spool, rotate_every=60)
+    worker.opened(START, len(answers))
+    worker.put(answers, START)
+    assert worker.close() == 0
+    (segment,) = worker.folder.glob("*.jsonl")
+    return segment
+
+
+def commit(lake: Lake, spool: Path, *answers: Answer) -> Committer:
+    """Log answers and commit them with a committer that knows nothing of earlier ones."""
+    log(spool, *answers)
+    committer = Committer(lake, spool)
+    committer.tick()
+    return committer
+
+
 def rows(lake: Lake, table: str) -> list[dict[str, Any]]:
     """Return a table's rows, file after file, each in its own order."""
     pinned = Snapshot.take(lake).pinned[table]
@@ -76,8 +96,3 @@ def ids(lake: Lake, table: str) -> list[str]:
 def left(spool: Path) -> list[str]:
     """Return what lies in workers' folders."""
     return sorted(str(path.relative_to(spool)) for path in spool.glob("*-*-*/*"))
-
-
-def numbers(answers: Sequence[Answer]) -> list[str]:
-    """Return the click ids of answers."""
-    return [each.click.click_id for each in answers]
