@@ -230,3 +230,23 @@ def test_a_log_that_is_not_whole_yet_is_unsettled(
     found = measure(prepare(lake, ALL), 5, ignore)
     assert reasons(found) == expected
     assert any(note.startswith("unsettled") for note in found.notes) != closed
+
+
+@pytest.mark.parametrize(("source", "reason"), [("import", "late"), ("unstamped", "unstamped")])
+@pytest.mark.parametrize("count", [1, 2, 4])
+def test_a_click_that_is_not_live_promises_nothing(
+    tmp_path: Path, source: str, reason: str, count: int
+) -> None:
+    """Whatever a foreign log says of its counters; but a flag must be the click's own."""
+    service = PlainService()
+    for second in (0, 1):
+        service.take(START + second * SECOND, user_id="u", ip=None)
+    row, facts, reals = service.decided[1]
+    assert facts is not None
+    flag = SPEC.facts.index("logged_in")
+    service.clicks[1] |= {"source": source, "store_epoch": None}
+    service.decided[1] = row, [*facts[:1], count, *facts[2:flag], 0, *facts[flag + 1 :]], reals
+    found = service.skew(tmp_path)
+    wrong = {"clicks_user_1h": {reason: 1}} if count != 2 else {}
+    assert by_feature(found) == {**wrong, "logged_in": {"unexplained": 1}}
+    assert (found.compared, found.outside) == (2, 1)

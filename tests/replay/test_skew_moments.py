@@ -125,3 +125,30 @@ def test_moments_without_end_are_counted_and_not_kept(tmp_path: Path) -> None:
     assert found.unexplained == ONSETS_KEPT + 7
     assert (len(found.onsets), found.onsets_left_out) == (ONSETS_KEPT, 7)
     assert [o.at for o in found.onsets[:2]] == [START + SECOND, START + 2 * MINUTE + SECOND]
+
+
+def test_the_narrowest_window_tells_losses_apart(tmp_path: Path) -> None:
+    """Two losses ten minutes apart, and windows of a minute and an hour that see them."""
+    windows = ["1m@10s", "1h@10m"]
+    spec = parse_spec({"counts": [{"entity": "user_id", "windows": windows}], "flags": {}}, "c")
+    service = PlainService(spec)
+    lost = (130, 730)
+    for second in range(0, 1000, 10):
+        if second in lost:
+            service.flush(new_epoch=False)
+        service.take(START + second * SECOND, user_id="u")
+    found = service.skew(tmp_path)
+    assert [o.at for o in found.onsets] == [START + second * SECOND for second in lost]
+    assert [o.clicks for o in found.onsets] == [60, 27]
+    # The last click whose minute still shows a loss began its window 10 s before it.
+    assert [o.after for o in found.onsets] == [START + (second - 10) * SECOND for second in lost]
+
+
+def test_a_flush_is_named_by_its_first_click_in_log_order(tmp_path: Path) -> None:
+    service = PlainService()
+    service.take(START, user_id="u")
+    service.flush()
+    for name in ("z", "a"):
+        service.take(START + SECOND, user_id="u", click_id=name)
+    (flush,) = service.skew(tmp_path).flushes
+    assert (flush.click_id, flush.reached) == ("z", 2)

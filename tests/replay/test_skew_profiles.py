@@ -31,7 +31,7 @@ def test_numbers_are_compared_by_their_bits(tmp_path: Path) -> None:
     ages = [{"key": f"u{k}", "valid_from": START, "age": age} for k, age in enumerate([nan, 0.0])]
     lake = make_lake(tmp_path, profiles_user=ages)
     version = at_least(lake, "v", 2, feature="logged_in", spec=AGE)
-    values = [nan, -0.0, 7.0, nan]
+    values = [-nan, -0.0, 7.0, nan]
     decisions = [logged(r, version, "valid", [1], [v]) for r, v in zip(rows, values, strict=True)]
     add_rows(lake, "decisions", decisions)
     add_rows(lake, "clicks", rows)
@@ -61,7 +61,8 @@ def test_a_snapshot_that_landed_in_time_must_have_been_used(
 def test_a_snapshot_that_landed_late_may_have_been_missed(
     tmp_path: Path, ages: list[float], reason: str
 ) -> None:
-    assert profile_skew(tmp_path, snapshots(EARLIER, EARLIER + HOUR), EARLIER, ages) == reason
+    rows = snapshots(EARLIER, EARLIER + HOUR, EARLIER + 5 * HOUR)
+    assert profile_skew(tmp_path, rows, EARLIER, ages) == reason
 
 
 def profile_skew(home: Path, rows: Sequence[Row], first: int, ages: list[float]) -> str | None:
