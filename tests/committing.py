@@ -40,7 +40,7 @@ def commit(root: Path, chosen: int | None = None) -> tuple[int | None, list[str]
 
 
 def _always(root: Path, pause: float) -> None:
-    Committer(Lake.open(root / "lake"), root / "spool", every=pause, apart=0).run(Event())
+    Committer(Lake.open(root / "lake"), root / "spool", every=pause).run(Event())
 
 
 def start(root: Path, pause: float) -> BaseProcess:

@@ -135,7 +135,7 @@ def test_a_committer_that_runs_outlives_the_lake_being_away(
 ) -> None:
     """It says so once, however often it tries, and says that it is over."""
     stop = threading.Event()
-    running = threading.Thread(target=Committer(lake, spool, every=0.02, apart=0).run, args=(stop,))
+    running = threading.Thread(target=Committer(lake, spool, every=0.02).run, args=(stop,))
     running.start()
     log(spool, answer(1))
     _eventually(lambda: ids(lake, "clicks") == ["c1"])
@@ -177,7 +177,7 @@ def test_commits_lie_apart_while_little_waits(
 ) -> None:
     """Meanwhile the lake is said to be whole only up to what it has."""
     clock = Clock()
-    committer = Committer(lake, spool, clock=clock, apart=3600)
+    committer = Committer(lake, spool, clock=clock, apart_per_commit=3600)
     log(spool, answer(1))
     committer.tick(at_once=False)
     before = committer.flushed_until
