@@ -155,7 +155,7 @@ class Decider:
                 self._fail(parts, reason)
 
     async def _asked(self, engine: Engine, clicks: Sequence[Click]) -> list[Stamped]:
-        stuck = Timer(STUCK, self.breaker.failed)
+        stuck = Timer(max(STUCK, self._deadline), self.breaker.failed)
         try:
             return await engine.store.observe(clicks) if clicks else []
         finally:
