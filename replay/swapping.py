@@ -20,6 +20,7 @@ from scorer.serving.decider import Engine
 from scorer.serving.models import ServedModel, serve_version
 from scorer.serving.ports import Profiles, Standing
 from scorer.spec import Spec
+from scorer.store.connecting import PATIENCE
 from scorer.store.layout import Layout
 from scorer.store.live_store import LiveStore
 
@@ -45,7 +46,15 @@ class Models:
     calibration of the version loaded last knows.
     """
 
-    def __init__(self, folder: Path, client: Redis, profiles: Profiles, device: str) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        client: Redis,
+        profiles: Profiles,
+        device: str,
+        patience: float = PATIENCE,
+    ) -> None:
+        self._patience = patience
         self._registry = Registry(folder)
         self._client = client
         self._profiles = profiles
@@ -84,7 +93,7 @@ class Models:
     async def _use(self, service: Swappable, model: ServedModel | None, layout: Layout) -> None:
         store = service.engine.store
         if layout.names != store.layout.names:
-            store = LiveStore(self._client, layout)
+            store = LiveStore(self._client, layout, patience=self._patience)
             with suppress(RedisError, OSError):  # or else the first click brings the script
                 await self._client.script_load(layout.script)
         service.use(Engine(store, model))

@@ -34,7 +34,7 @@ from scorer.serving.decider import Decider
 from scorer.serving.metrics import Metrics
 from scorer.serving.server import serve, stop_on_signals
 from scorer.serving.state import Health
-from scorer.store.connecting import connect, embedded
+from scorer.store.connecting import PATIENCE, connect, embedded
 
 SWITCH_SECONDS = 0.0001  # what a thread beside the loop may hold it up for
 LOOK_SECONDS = 0.1
@@ -55,7 +55,13 @@ class Worker:
         self._profiles = LiveProfiles(settings.spool)
         self._client = client
         folder = settings.home / MODELS
-        self._models = Models(folder, client, self._profiles, settings.device)
+        self._models = Models(
+            folder,
+            client,
+            self._profiles,
+            settings.device,
+            max(PATIENCE, 2 * settings.deadline),
+        )
         self._spool = Spool(settings.spool)
         self.decider = Decider(self._models.nothing(), self._spool, deadline=settings.deadline)
         self.metrics = Metrics()

@@ -46,7 +46,7 @@ SCHEMES = ("redis", "rediss", "unix")
 )
 @click.option(
     "--deadline",
-    type=click.FloatRange(0.1, 1000),
+    type=click.FloatRange(0.1, 60_000),
     default=4.0,
     show_default=True,
     metavar="MS",

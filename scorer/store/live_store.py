@@ -65,8 +65,16 @@ class LiveStore:
     server was flushed, restarted or failed over, a new epoch begins with the next click.
     """
 
-    def __init__(self, client: Redis, layout: Layout, namespace: str = "slidr") -> None:
+    def __init__(
+        self,
+        client: Redis,
+        layout: Layout,
+        namespace: str = "slidr",
+        patience: float = PATIENCE,
+    ) -> None:
+        """`patience` is how long an answer is waited for, in s."""
         self.layout = layout
+        self._patience = patience
         self._client = client
         self._pool: Any = client.connection_pool
         self._clock = f"{namespace}:clock".encode()
@@ -126,8 +134,8 @@ class LiveStore:
 
     @asynccontextmanager
     async def _connection(self) -> AsyncIterator[AbstractConnection]:
-        """Lend a connection for a second; one that does not answer by then is given up."""
-        async with asyncio.timeout(PATIENCE):
+        """Lend a connection for a while; one that does not answer by then is given up."""
+        async with asyncio.timeout(self._patience):
             connection = await self._pool.get_connection()
             try:
                 yield connection

@@ -101,7 +101,7 @@ def service(lake: Lake) -> Iterator[str]:
     """Run two workers on a Redis of their own."""
     with redis_server() as server:
         options = ["--workers", "2", "--redis", server.url, "--simulated-time"]
-        with serving(lake.home, *options, "--deadline", "1000") as url:
+        with serving(lake.home, *options, "--deadline", "60000") as url:
             yield url
 
 
