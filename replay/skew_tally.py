@@ -25,8 +25,8 @@ NOT_COMPARED = EQUAL + 1
 def choose_bucket(span: Span) -> int:
     """Return the shortest usual length that cuts a span into 60 pieces or fewer; µs.
 
-    >>> choose_bucket(Span(0, 86_400 * SECOND)) // SECOND
-    1800
+    >>> [choose_bucket(Span(0, seconds * SECOND)) // SECOND for seconds in (60, 61, 86_400)]
+    [1, 10, 1800]
     """
     fitting = (length for length in BUCKETS if span.length <= length * BUCKETS_SHOWN)
     return next(fitting, BUCKETS[-1])

@@ -250,3 +250,11 @@ def test_a_click_that_is_not_live_promises_nothing(
     wrong = {"clicks_user_1h": {reason: 1}} if count != 2 else {}
     assert by_feature(found) == {**wrong, "logged_in": {"unexplained": 1}}
     assert (found.compared, found.outside) == (2, 1)
+
+
+def test_a_lone_click_that_is_not_live_is_outside(tmp_path: Path) -> None:
+    service = PlainService()
+    service.take(START)
+    service.clicks[0] |= {"source": "import", "store_epoch": None}
+    found = service.skew(tmp_path)
+    assert (found.equal, found.outside) == (1, 1)
