@@ -19,8 +19,9 @@ from scorer.errors import BadInput, Inconsistent
 from scorer.models import Architecture
 
 BATCH_ROWS = 1024
-SERVED_ROWS = 16  # what the live service scores at a time, in as long as one row takes
+SERVED_ROWS = 16  # what the live service scores at a time, in little more than one row takes
 SLAB_ROWS = 32 * BATCH_ROWS  # what a thread takes at a time
+LOGIT = 700.0  # beyond which float64's exp overflows
 DEVICES = ("auto", "cpu", "cuda")
 
 Facts = npt.NDArray[np.int32]
@@ -52,6 +53,7 @@ class Scorer:
 
     def __init__(self, module: Architecture) -> None:
         self._modules = {"cpu": module.cpu().eval()}
+        self._plain = module.plain()
 
     def probabilities(
         self, facts: Facts, reals: Reals, device: str = "cpu", threads: int = 2
@@ -83,10 +85,11 @@ class Scorer:
         `probabilities` within 1e-6.
         """
         n = facts.shape[1]
-        padded = (_filled(values, SERVED_ROWS) for values in (facts, reals))
-        with torch.inference_mode():
-            scored: Probabilities = torch.sigmoid(self._modules["cpu"](*padded)).numpy()
-        return scored[:n]
+        padded = [np.zeros((len(values), SERVED_ROWS)) for values in (facts, reals)]
+        for values, into in zip((facts, reals), padded, strict=True):
+            into[:, :n] = values
+        logits = np.clip(self._plain(*padded), -LOGIT, LOGIT)
+        return (1 / (1 + np.exp(-logits)))[:n].astype(np.float32)
 
     def _on(self, device: str) -> Architecture:
         if device not in self._modules:
@@ -109,13 +112,8 @@ def _score(module: Architecture, facts: Facts, reals: Reals, device: str, at: in
 
 def _padded(values: Facts | Reals, at: int, count: int) -> Tensor:
     """Copy the columns from `at` on, with zeros up to a whole number of batches."""
-    return _filled(values[:, at : at + count], -(-count // BATCH_ROWS) * BATCH_ROWS)
-
-
-def _filled(values: Facts | Reals, rows: int) -> Tensor:
-    """Copy the columns, with zeros up to `rows` of them."""
-    padded = np.zeros((len(values), rows), dtype=values.dtype)
-    padded[:, : values.shape[1]] = values
+    padded = np.zeros((len(values), -(-count // BATCH_ROWS) * BATCH_ROWS), dtype=values.dtype)
+    padded[:, :count] = values[:, at : at + count]
     return torch.from_numpy(padded)
 
 

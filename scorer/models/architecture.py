@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from torch import Tensor, nn
 
 from scorer.models.inputs import Inputs
+from scorer.models.plain import Forward
 from scorer.spec import Spec
 
 Parameters = Mapping[str, int | float | list[int]]
@@ -21,6 +22,10 @@ class Architecture(nn.Module):
     @abstractmethod
     def forward(self, facts: Tensor, reals: Tensor) -> Tensor:
         """Return logits (B,) of (F, B) int32 facts and (R, B) float32 reals."""
+
+    @abstractmethod
+    def plain(self) -> Forward:
+        """Return `forward` on float64 arrays of the same shapes, as it is now; see `plain`."""
 
     def penalised(self) -> tuple[Tensor, ...]:
         """Return the weights that L2 holds down."""

@@ -3,6 +3,7 @@
 from torch import Tensor, nn
 
 from scorer.models.architecture import Architecture
+from scorer.models.plain import Forward, affine, plain_inputs
 from scorer.spec import Spec
 
 
@@ -18,6 +19,11 @@ class Logistic(Architecture):
         x = self.inputs(facts, reals)  # (F, B), (R, B) -> (B, W)
         logit: Tensor = self.last(x).squeeze(1)  # (B, 1) -> (B,)
         return logit
+
+    def plain(self) -> Forward:
+        """Return `forward` in numpy."""
+        inputs, last = plain_inputs(self.inputs), affine(self.last)
+        return lambda facts, reals: last(inputs(facts, reals))[:, 0]  # -> (B,)
 
     def penalised(self) -> tuple[Tensor, ...]:
         """Return the weights."""

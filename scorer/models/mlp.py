@@ -2,10 +2,12 @@
 
 from collections.abc import Sequence
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
 from scorer.models.architecture import Architecture, Parameters
+from scorer.models.plain import Floats, Forward, affine, plain_inputs
 from scorer.spec import Spec
 
 
@@ -26,6 +28,19 @@ class Mlp(Architecture):
         x = torch.relu(self.second(x))  # (B, 64)
         logit: Tensor = self.last(x).squeeze(1)  # (B, 1) -> (B,)
         return logit
+
+    def plain(self) -> Forward:
+        """Return `forward` in numpy."""
+        inputs = plain_inputs(self.inputs)
+        first, second, last = map(affine, (self.first, self.second, self.last))
+
+        def forward(facts: Floats, reals: Floats) -> Floats:
+            x = inputs(facts, reals)  # (F, B), (R, B) -> (B, W)
+            x = np.maximum(first(x), 0)  # (B, 128)
+            x = np.maximum(second(x), 0)  # (B, 64)
+            return last(x)[:, 0]  # (B, 1) -> (B,)
+
+        return forward
 
     def penalised(self) -> tuple[Tensor, ...]:
         """Return the weights of the intermediate layers."""

@@ -13,6 +13,7 @@ from torch.nn.functional import softplus
 
 from scorer.errors import BadSpec
 from scorer.models.architecture import Architecture
+from scorer.models.plain import Forward, array, plain_inputs
 from scorer.spec import Spec
 
 
@@ -38,3 +39,9 @@ class Velocity(Architecture):
         v = (self.inputs(facts, reals) @ self.counts).squeeze(1)  # (B, W) @ (W, 1) -> (B,)
         logit: Tensor = softplus(self.a) * v + self.b  # (B,)
         return logit
+
+    def plain(self) -> Forward:
+        """Return `forward` in numpy."""
+        inputs, counts = plain_inputs(self.inputs), array(self.counts)
+        a, b = array(softplus(self.a)), array(self.b)
+        return lambda facts, reals: a * (inputs(facts, reals) @ counts)[:, 0] + b  # -> (B,)

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from scorer.errors import BadInput, Inconsistent
 from scorer.models import ARCHITECTURES, Architecture
-from scorer.scoring import BATCH_ROWS, SLAB_ROWS, Facts, Reals, Scorer, choose_device
+from scorer.scoring import BATCH_ROWS, SERVED_ROWS, SLAB_ROWS, Facts, Reals, Scorer, choose_device
 from tests.scorer.models import SPEC, features, module
 
 ROWS = 2 * BATCH_ROWS + 17
@@ -146,3 +146,23 @@ def test_cuda_agrees_but_for_rounding() -> None:
     order = default_rng(0).permutation(ROWS)
     permuted = scorer.probabilities(facts[:, order], reals[:, order], device="cuda")
     assert np.array_equal(permuted, on_cuda[order])
+
+
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+def test_a_served_probability_is_the_replayed_one(architecture: str) -> None:
+    built = module(architecture)
+    with torch.no_grad():
+        for weights in built.parameters():
+            weights.mul_(3)  # as sure of itself as a trained one
+    scorer = Scorer(built)
+    facts, reals = features(50 * SERVED_ROWS, seed=3)
+    facts[:, 0], facts[:, 1], reals[:, 2] = 0, np.iinfo(np.int32).max, np.nan
+    reals[:, 3], reals[:, 4] = 3e38, -3e38
+    served = [
+        scorer.served(facts[:, k : k + SERVED_ROWS], reals[:, k : k + SERVED_ROWS])
+        for k in range(0, facts.shape[1], SERVED_ROWS)
+    ]
+    replayed = scorer.probabilities(facts, reals)
+    assert np.isnan(replayed[2])
+    assert np.ptp(np.delete(replayed, 2)) > 0.2
+    np.testing.assert_allclose(np.concatenate(served), replayed, rtol=0, atol=1e-6)
