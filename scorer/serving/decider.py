@@ -25,6 +25,7 @@ from scorer.store.live_store import LiveStore, Stamped
 
 ROUND = SERVED_ROWS
 OVERLAP = 2  # rounds that are worked on: one by the store, one by the model
+ANSWERED = 0.001  # s after which the answers of a round are on their way
 STUCK = 0.1  # s without an answer after which the store is left alone
 
 
@@ -65,6 +66,7 @@ class Decider:
         self._turn = asyncio.Lock()  # to ask the store
         self._working: set[asyncio.Task[None]] = set()
         self._unstamped = Unstamped()
+        self._unlogged: list[tuple[list[Answer], int]] = []
 
     def use(self, engine: Engine) -> None:
         """Decide with this from the next round on."""
@@ -94,6 +96,7 @@ class Decider:
         """Wait until it is known what became of every click, and stop."""
         if self._working:
             await asyncio.wait(self._working)
+        self._write_log()
         await self.breaker.close()
 
     def _queued(
@@ -171,7 +174,14 @@ class Decider:
                 answers = [late(answer) for answer in answers]
             else:
                 part.answers.set_result(answers)
-            self._log.put(answers, part.arrived)
+            self._unlogged.append((answers, part.arrived))
+        asyncio.get_running_loop().call_later(ANSWERED, self._write_log)
+
+    def _write_log(self) -> None:
+        """Log what was answered; only now, so that no answer waits for it."""
+        for answers, arrived in self._unlogged:
+            self._log.put(answers, arrived)
+        self._unlogged.clear()
 
     def _fail(self, parts: Sequence[_Part], reason: str) -> None:
         """Give up the parts that were sent, and those that wait behind them."""

@@ -1,7 +1,7 @@
 """A click's features in the live service: the store's counters, and what needs no store."""
 
 from collections.abc import Sequence
-from functools import lru_cache
+from operator import itemgetter
 
 import numpy as np
 
@@ -18,17 +18,22 @@ class LiveFeatures:
     """Puts one spec's features together, in its order, as a replay does from the log."""
 
     def __init__(self, spec: Spec, layout: Layout, profiles: Profiles) -> None:
-        self._places = layout.places(spec)
+        places = layout.places(spec)
+        # An itemgetter of one place gives no tuple, and of none does not exist.
+        self._windowed = itemgetter(*places) if len(places) > 1 else None
+        self._places = places
         self._logged_in = spec.flags.logged_in
         self._devices = spec.flags.devices
         self._time = spec.time
+        self._minute = -1
+        self._minute_values: tuple[float, ...] = ()
         self._profiles = profiles
         self._flags = tuple(p for p in spec.profiles if p.is_flag)
         self._numbers = tuple(p for p in spec.profiles if not p.is_flag)
 
     def facts(self, click: Click, values: Sequence[int], ts: int) -> list[int]:
         """Return the int32 features of a click with these values of the store's layout."""
-        found = [values[place] for place in self._places]
+        found = [*self._windowed(values)] if self._windowed else [values[p] for p in self._places]
         if self._logged_in:
             found.append(int(click.logged_in))
         found += [int(click.device == device) for device in self._devices]
@@ -37,7 +42,11 @@ class LiveFeatures:
 
     def reals(self, click: Click, ts: int) -> list[float]:
         """Return the float32 features of a click, as numbers that float32 holds exactly."""
-        found = [*minute_features(ts // MINUTE, self._time)] if self._time else []
+        minute = ts // MINUTE
+        if self._time and minute != self._minute:
+            self._minute_values = minute_features(minute, self._time)
+            self._minute = minute
+        found = [*self._minute_values]
         found += [self._profile(profile, click, ts) for profile in self._numbers]
         return found
 
@@ -46,7 +55,6 @@ class LiveFeatures:
         return self._profiles.value(profile, key, ts)
 
 
-@lru_cache(maxsize=4096)
 def minute_features(minute: int, parts: TimeParts) -> tuple[float, ...]:
     """Return the time features of a minute since the epoch, UTC.
 

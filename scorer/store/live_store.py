@@ -80,11 +80,14 @@ class LiveStore:
         self._clock = f"{namespace}:clock".encode()
         self._probe = f"{namespace}:probe".encode()
         self._memory = f"{namespace}:click:".encode()
+        columns = (*(c for e in layout.entities for c in (*e.columns, *e.members)),)
+        self._columns = tuple(dict.fromkeys(columns))
+        at = self._columns.index
         self._plan = [
             (
                 _prefix(namespace, entity.columns),
-                entity.columns,
-                [(_prefix(namespace, (*entity.columns, m)), m) for m in entity.members],
+                [at(column) for column in entity.columns],
+                [(_prefix(namespace, (*entity.columns, m)), at(m)) for m in entity.members],
             )
             for entity in layout.entities
         ]
@@ -151,23 +154,17 @@ class LiveStore:
 
     def _add(self, click: StoredClick, keys: list[Argument], arguments: list[Argument]) -> None:
         """Append a click's keys and arguments, as `observe.lua` reads them."""
-        digests: dict[str, bytes] = {}
-
-        def digest(column: str) -> bytes:
-            if column not in digests:
-                value: str | None = getattr(click, column)
-                digests[column] = b"" if value is None else _digest(value)
-            return digests[column]
-
+        values = [getattr(click, column) for column in self._columns]
+        digests = [b"" if value is None else _digest(value) for value in values]
         keys.append(self._memory + _digest(click.click_id))
-        arguments.append("" if click.time is None else str(click.time))
+        arguments.append("" if click.time is None else click.time)
         for prefix, columns, members in self._plan:
-            parts = [digest(column) for column in columns]
+            parts = [digests[column] for column in columns]
             entity = b"".join(parts) if all(parts) else b""
             keys.append(prefix + entity if entity else b"")
             for member_prefix, member in members:
                 keys.append(member_prefix + entity if entity else b"")
-                arguments.append(digest(member))
+                arguments.append(digests[member])
 
     def _stamped(self, answer: bytes) -> Stamped:
         repeated, layout, ts, seq, epoch, *values = answer.split()

@@ -113,7 +113,7 @@ def test_what_is_answered_is_what_is_logged(server: RedisServer, versions: Regis
     async def one() -> None:
         async with serving(server, versions) as service:
             answers = await service.decider.decide([live_click(1), live_click(2)])
-            assert service.log.answers == answers
+        assert service.log.answers == answers
 
     run(one())
 
