@@ -151,7 +151,7 @@ def test_clicks_that_wait_go_together_and_single_ones_first(
             singles = [[live_click(i)] for i in range(1, 11)]
             waiting = [decider.decide(clicks) for clicks in ([batch[0]], batch[1:], *singles)]
             await asyncio.gather(*waiting)
-            return [a.click.click_id for a in sorted(service.log.answers, key=lambda a: a.seq)]
+        return [a.click.click_id for a in sorted(service.log.answers, key=lambda a: a.seq)]
 
     order = run(crowd())
     assert order[:12] == ["c0", "c100", *(f"c{i}" for i in range(1, 11))]
