@@ -13,7 +13,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 from threading import Event, Thread
-from typing import IO
+from typing import IO, TypeVar
 
 from replay.committer import Committer
 from replay.delta_log import TableVersion
@@ -33,6 +33,7 @@ LOCK = ".keeper.lock"
 NICE = 10
 
 log = logging.getLogger("keeper")
+T = TypeVar("T")
 
 
 class StandingKeeper:
@@ -80,7 +81,7 @@ class Keeper:
             if signal.sigtimedwait({signal.SIGTERM}, LOOK_SECONDS):
                 return
         committer = Committer(lake[0], self._settings.spool)
-        committing = Thread(target=committer.run, args=(self._stop,), name="committer")
+        committing = Thread(target=_when_idle, args=(committer.run, self._stop), name="committer")
         for duty in (committing, *self._duties(lake[0])):
             duty.start()
         signal.sigwait({signal.SIGTERM})
@@ -94,7 +95,7 @@ class Keeper:
         caches = ProfileCaches(lake, spool, keep_all=keep_all)
         return [
             self._duty("production", LOOK_SECONDS, lambda: standing.look(now_micros())),
-            self._duty("profiles", CHECK_SECONDS, lambda: self._if_locked(caches)),
+            self._duty("profiles", CHECK_SECONDS, lambda: _when_idle(self._if_locked, caches)),
         ]
 
     def _if_locked(self, caches: ProfileCaches) -> None:
@@ -123,6 +124,16 @@ class Keeper:
                 return False
             self._lock = lock
         return True
+
+
+def _when_idle(work: Callable[[T], None], given: T) -> None:
+    """Work in this thread with processor time that nobody else wants.
+
+    A process that is merely nice may keep a worker that wakes up waiting for some milliseconds.
+    """
+    if hasattr(os, "SCHED_IDLE"):
+        os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
+    work(given)
 
 
 def _try(work: Callable[[], None], trouble: Trouble) -> bool:

@@ -31,13 +31,13 @@ def make_lake(home: Path) -> Lake:
 
 
 def promote(home: Path, version: str) -> None:
-    """Put a version into production, as on-call would, but niced: they sit at another machine."""
-    replay(home, "models", "promote", version, "--reason", "benchmark", nice=19)
+    """Put a version into production as on-call would, in idle time: they sit elsewhere."""
+    replay(home, "models", "promote", version, "--reason", "benchmark", idle=True)
 
 
-def replay(home: Path, *words: str, nice: int = 0) -> None:
+def replay(home: Path, *words: str, idle: bool = False) -> None:
     """Run one of the project's commands; raise ClickException where it fails."""
-    line = ["nice", "-n", str(nice), REPLAY, *words, "--home", str(home)]
+    line = [*(["chrt", "--idle", "0"] if idle else []), REPLAY, *words, "--home", str(home)]
     done = subprocess.run(line, check=False, capture_output=True, text=True)
     if done.returncode:
         raise click.ClickException(f"replay {' '.join(words)}: {done.stderr.strip()}")
