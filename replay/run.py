@@ -15,6 +15,7 @@ from replay.diff import production_models
 from replay.errors import BadQuery
 from replay.labels import purchasing_clicks
 from replay.lake import Lake
+from replay.live.writers import LogLag, log_lags, settled_until, unsettled_notes
 from replay.production import Production, models_folder
 from replay.query import check_where
 from replay.reader import choose_slice_length
@@ -32,7 +33,6 @@ from replay.runs import (
 from replay.snapshot import Snapshot, connect, reading
 from replay.span import Span, iso, now_micros, to_datetime
 from replay.summary import Summary, Tally, reconcile, summarise
-from replay.writers import LogLag, log_lags, settled_until, unsettled_notes
 from scorer.errors import BadInput, UnknownModel
 from scorer.registry import ModelVersion, Registry
 from scorer.scoring import choose_device

@@ -6,11 +6,11 @@ from replay.coverage import log_bounds
 from replay.cursors import Lag, lags
 from replay.errors import OutsideLog
 from replay.lake import Lake
+from replay.live.writers import LogLag, log_lags
 from replay.production import Production
 from replay.runs import read_manifest, run_folder, run_ids
 from replay.snapshot import Snapshot, connect, reading
 from replay.span import Span, iso
-from replay.writers import LogLag, log_lags
 from scorer.metrics import Share
 
 HOUR = 3_600_000_000

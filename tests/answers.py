@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 import pyarrow.parquet as pq
 
-from replay.committer import Committer
 from replay.lake import Lake
+from replay.live.committer import Committer
+from replay.live.spool import Spool
 from replay.snapshot import Snapshot
-from replay.spool import Spool
 from scorer.serving.clicks import Click
 from scorer.serving.ports import Answer
 

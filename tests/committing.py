@@ -7,8 +7,8 @@ from multiprocessing.process import BaseProcess
 from pathlib import Path
 from threading import Event
 
-from replay.committer import Committer
 from replay.lake import Lake
+from replay.live.committer import Committer
 from tests.recovery.kills import Steps
 
 _CONTEXT = get_context("forkserver")

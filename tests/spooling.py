@@ -15,7 +15,7 @@ from pathlib import Path
 from threading import Event
 from typing import IO
 
-from replay.spool import Spool, now
+from replay.live.spool import Spool, now
 from tests.answers import answer
 
 AT_ONCE = 3

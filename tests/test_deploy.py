@@ -17,7 +17,7 @@ from redis.exceptions import NoPermissionError
 from ruamel.yaml import YAML
 
 from replay.commands.serve import serve
-from replay.serving import KEEPER_GRACE, WORKERS_GRACE
+from replay.live.supervisor import KEEPER_GRACE, WORKERS_GRACE
 from scorer.serving.answers import UNDECIDED_REASONS
 from scorer.serving.metrics import BUCKETS, Metrics
 from scorer.serving.problems import KINDS
@@ -93,7 +93,7 @@ def test_each_alert_is_tried() -> None:
 
 
 def test_alerts_ask_for_what_services_tell() -> None:
-    worker = (ROOT / "replay" / "worker.py").read_text()
+    worker = (ROOT / "replay" / "live" / "worker.py").read_text()
     told = {*re.findall(r"^# TYPE (\w+)", Metrics().render().decode(), re.MULTILINE)}
     told |= {*re.findall(r'"(slidr_\w+)"', worker)}
     words = {kind.word for kind in KINDS} | {*UNDECIDED_REASONS, "none"}

@@ -20,7 +20,7 @@ from starlette.types import ASGIApp, Message
 
 from benchmarks.serving.latency import Latency, latency
 from benchmarks.serving.traffic import draw
-from replay.live_profiles import LiveProfiles
+from replay.live.profiles import LiveProfiles
 from scorer.registry import Registry
 from scorer.serving.answers import stamped_answers
 from scorer.serving.app import create_app

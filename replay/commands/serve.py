@@ -11,8 +11,8 @@ from replay.config import FILE
 from replay.console import home_option, json_option, open_lake, print_json
 from replay.errors import BadInput
 from replay.lake import Lake, writing
-from replay.service import LEVELS, Settings, without_password
-from replay.serving import Supervisor, address_of, listen
+from replay.live.service import LEVELS, Settings, without_password
+from replay.live.supervisor import Supervisor, address_of, listen
 
 OWNER = "lake"  # in a spool: the home of the lake that it belongs to
 SCHEMES = ("redis", "rediss", "unix")

@@ -10,8 +10,8 @@ import pyarrow.parquet as pq
 
 from replay.console import home_option, json_option, open_lake, print_json, progress, screen
 from replay.lake import writing
-from replay.skew import measure, prepare
-from replay.skew_screen import skew_screen
+from replay.skew.comparison import measure, prepare
+from replay.skew.screen import skew_screen
 from replay.span import Span, now_micros, parse_time
 from replay.tables import TIMESTAMP
 from scorer.errors import BadInput

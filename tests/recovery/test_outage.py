@@ -9,7 +9,7 @@ from recovery.production import promote
 from replay.span import iso, now_micros
 from tests.lakes import make_lake
 from tests.recovery.typed import FILE_SINK, GATES_OPEN, configured, typed
-from tests.replay.services import CLICK, Service, service, until
+from tests.replay.live.services import CLICK, Service, service, until
 from tests.servers import redis_server
 from tests.versions import at_least
 

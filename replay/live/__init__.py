@@ -1,0 +1,1 @@
+"""The processes around the live service, and the way of its decisions to the lake."""

@@ -1,0 +1,1 @@
+"""Logged features against recomputed ones: which differ, since when, and for what reason."""
