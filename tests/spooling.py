@@ -15,7 +15,8 @@ from pathlib import Path
 from threading import Event
 from typing import IO
 
-from replay.live.spool import Spool, now
+from replay.live.spool import Spool
+from replay.span import now_micros
 from tests.answers import answer
 
 AT_ONCE = 3
@@ -63,7 +64,7 @@ def main(spool: Path, first: int) -> None:
     for number in range(first, sys.maxsize, AT_ONCE):
         if ending.is_set():
             break
-        arrived = now()
+        arrived = now_micros()
         worker.opened(arrived, AT_ONCE)
         answers = [answer(n, arrived) for n in range(number, number + AT_ONCE)]
         worker.put(answers, arrived)

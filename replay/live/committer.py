@@ -38,10 +38,11 @@ from replay.live.rows import Bad
 from replay.live.seen import HOUR, SeenClicks
 from replay.live.segments import FLUSHED, Segment, Writer, find_writers, remove_empty
 from replay.live.service import Trouble
-from replay.live.spool import SLACK, now
+from replay.live.spool import SLACK
 from replay.live.writers import Flushed, path_of, read_flushed, write_flushed
 from replay.production import open_versions
 from replay.snapshot import connect
+from replay.span import now_micros
 from replay.tables import CLICKS, DECISIONS, QUARANTINE
 from scorer.errors import BadInput, ReplayError
 
@@ -78,7 +79,7 @@ class Committer:
         every: float = EVERY,
         apart_per_commit: float = APART_PER_COMMIT,
         horizon: int = HORIZON,
-        clock: Callable[[], int] = now,
+        clock: Callable[[], int] = now_micros,
     ) -> None:
         """`every` and `apart_per_commit` are in s, see EVERY and APART_PER_COMMIT.
 

@@ -29,6 +29,7 @@ from pydantic import TypeAdapter
 from replay.durable import keep, put_whole
 from replay.errors import LakeUnwritable
 from replay.live.segments import FLOOR, FRESH, LOCK, closed_name, open_name
+from replay.span import now_micros
 from scorer.serving.ports import Answer
 
 SLACK = 1_000_000  # µs that the store's clock and the service's may differ without being seen
@@ -37,11 +38,6 @@ REMEMBERED = 600_000_000  # µs for which a stamp that lay before its arrival co
 
 _LOG = logging.getLogger(__name__)
 _TO_JSON = TypeAdapter(Answer).serializer.to_json
-
-
-def now() -> int:
-    """The present, µs since the epoch."""
-    return time.time_ns() // 1000
 
 
 class Spool:
@@ -55,7 +51,7 @@ class Spool:
         rotate_every: float = 1.0,
         limit: int = 50_000,
         reserve: int = 64 << 20,
-        clock: Callable[[], int] = now,
+        clock: Callable[[], int] = now_micros,
     ) -> None:
         """Make the worker's folder and start the thread.
 

@@ -1,1 +1,1 @@
-"""The live service: one click or a batch in, a decision and its reason out, in under 5 ms."""
+"""The live service: one click or a batch in, a decision and its reason out, by a deadline."""

@@ -48,10 +48,6 @@ class ServedModel:
         self._overall = float(np.float32(calibration.overall))
         self._thresholds = {s: float(np.float32(t)) for s, t in calibration.slices.items()}
 
-    def knows(self, slice_name: str) -> bool:
-        """Return whether the calibration has seen a slice."""
-        return slice_name in self._thresholds
-
     def featured(self, click: Click, values: Sequence[int] | None, ts: int) -> Featured | None:
         """Return a click with its features; null where the store has no values of it."""
         if values is None:

@@ -1,4 +1,4 @@
-"""What the service is given and does not know the inside of: profiles, a log, a pointer."""
+"""What the service is given and knows only from outside: profiles, a log, what stands."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -86,11 +86,3 @@ class Standing:
     production: str | None
     warm: tuple[str, ...]
     checked_at: int
-
-
-class Pointer(Protocol):
-    """Tells what stands in production; cheap enough to ask ten times a second."""
-
-    def standing(self) -> Standing:
-        """Return what stands; keeps returning the last one known while the lake is away."""
-        ...
