@@ -17,9 +17,9 @@ from torch import Tensor
 
 from scorer.errors import BadInput, Inconsistent
 from scorer.models import Architecture
+from scorer.models.plain import Floats
 
 BATCH_ROWS = 1024
-SERVED_ROWS = 16  # what the live service scores at a time, in little more than one row takes
 SLAB_ROWS = 32 * BATCH_ROWS  # what a thread takes at a time
 LOGIT = 700.0  # beyond which float64's exp overflows
 DEVICES = ("auto", "cpu", "cuda")
@@ -78,18 +78,14 @@ class Scorer:
         parts = _pool(threads).map(score, slabs) if place == "cpu" else map(score, slabs)
         return np.concatenate([np.empty(0, dtype=np.float32), *parts])
 
-    def served(self, facts: Facts, reals: Reals) -> Probabilities:
-        """Return the probabilities of at most SERVED_ROWS clicks, at once and on this thread.
+    def served(self, facts: Floats, reals: Floats) -> Probabilities:
+        """Return the probabilities of a few clicks, at once and on this thread.
 
-        As in `probabilities`, no click's result depends on another; it agrees with that of
-        `probabilities` within 1e-6.
+        The arrays are as in `probabilities`, in float64. No click's result depends on another; it
+        agrees with that of `probabilities` within 1e-6.
         """
-        n = facts.shape[1]
-        padded = [np.zeros((len(values), SERVED_ROWS)) for values in (facts, reals)]
-        for values, into in zip((facts, reals), padded, strict=True):
-            into[:, :n] = values
-        logits = np.clip(self._plain(*padded), -LOGIT, LOGIT)
-        return (1 / (1 + np.exp(-logits)))[:n].astype(np.float32)
+        logits = np.minimum(np.maximum(self._plain(facts, reals), -LOGIT), LOGIT)
+        return (1 / (1 + np.exp(-logits))).astype(np.float32)
 
     def _on(self, device: str) -> Architecture:
         if device not in self._modules:

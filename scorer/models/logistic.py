@@ -23,7 +23,7 @@ class Logistic(Architecture):
     def plain(self) -> Forward:
         """Return `forward` in numpy."""
         inputs, last = plain_inputs(self.inputs), affine(self.last)
-        return lambda facts, reals: last(inputs(facts, reals))[:, 0]  # -> (B,)
+        return lambda facts, reals: last(inputs(facts, reals)).ravel()  # -> (B,)
 
     def penalised(self) -> tuple[Tensor, ...]:
         """Return the weights."""

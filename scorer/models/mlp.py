@@ -2,12 +2,11 @@
 
 from collections.abc import Sequence
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
 from scorer.models.architecture import Architecture, Parameters
-from scorer.models.plain import Floats, Forward, affine, plain_inputs
+from scorer.models.plain import Floats, Forward, affine, plain_inputs, relu
 from scorer.spec import Spec
 
 
@@ -35,10 +34,10 @@ class Mlp(Architecture):
         first, second, last = map(affine, (self.first, self.second, self.last))
 
         def forward(facts: Floats, reals: Floats) -> Floats:
-            x = inputs(facts, reals)  # (F, B), (R, B) -> (B, W)
-            x = np.maximum(first(x), 0)  # (B, 128)
-            x = np.maximum(second(x), 0)  # (B, 64)
-            return last(x)[:, 0]  # (B, 1) -> (B,)
+            x = inputs(facts, reals)  # (F, B), (R, B) -> (B, 1, W)
+            x = relu(first(x))  # (B, 1, 128)
+            x = relu(second(x))  # (B, 1, 64)
+            return last(x).ravel()  # (B, 1, 1) -> (B,)
 
         return forward
 

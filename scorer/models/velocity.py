@@ -44,4 +44,4 @@ class Velocity(Architecture):
         """Return `forward` in numpy."""
         inputs, counts = plain_inputs(self.inputs), array(self.counts)
         a, b = array(softplus(self.a)), array(self.b)
-        return lambda facts, reals: a * (inputs(facts, reals) @ counts)[:, 0] + b  # -> (B,)
+        return lambda facts, reals: a * (inputs(facts, reals) @ counts).ravel() + b  # -> (B,)

@@ -14,7 +14,6 @@ from dataclasses import dataclass
 
 from redis.exceptions import OutOfMemoryError, RedisError
 
-from scorer.scoring import SERVED_ROWS
 from scorer.serving.answers import FULL, LATE, UNAVAILABLE, Unstamped, late, now, stamped_answers
 from scorer.serving.breaker import Breaker
 from scorer.serving.clicks import Click
@@ -23,7 +22,7 @@ from scorer.serving.ports import Answer, DecisionLog
 from scorer.serving.timer import Timer
 from scorer.store.live_store import LiveStore, Stamped
 
-ROUND = SERVED_ROWS
+ROUND = 16  # clicks
 OVERLAP = 2  # rounds that are worked on: one by the store, one by the model
 ANSWERED = 0.001  # s after which the answers of a round are on their way
 STUCK = 0.1  # s without an answer after which the store is left alone

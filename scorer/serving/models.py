@@ -60,12 +60,12 @@ class ServedModel:
         """Score clicks: a single one on this thread's CPU, several on the accelerator if any."""
         if not featured:
             return []
-        facts = np.array([each.facts for each in featured], np.int32).T
-        reals = np.array([each.reals for each in featured], np.float32).T
+        rows = [each.facts for each in featured], [each.reals for each in featured]
         if self.on_accelerator and len(featured) > 1:
+            facts, reals = np.array(rows[0], np.int32).T, np.array(rows[1], np.float32).T
             found = self._version.probabilities(facts, reals, device="cuda")
         else:
-            found = self._version.scorer.served(facts, reals)
+            found = self._version.scorer.served(*(np.array(part, np.float64).T for part in rows))
         return [
             self._held(each.click, probability)
             for each, probability in zip(featured, found.tolist(), strict=True)
@@ -74,14 +74,12 @@ class ServedModel:
     def warm_up(self) -> None:
         """Score nothing, twice over: the first use of each size and device is slow."""
         spec = self._version.spec
-        nothing = (
-            np.zeros((len(spec.facts), 1), np.int32),
-            np.zeros((len(spec.reals), 1), np.float32),
-        )
+        facts, reals = np.zeros((len(spec.facts), 1)), np.zeros((len(spec.reals), 1))
         for _ in range(2):
-            self._version.scorer.served(*nothing)
+            self._version.scorer.served(facts, reals)
             if self.on_accelerator:
-                self._version.probabilities(*nothing, device="cuda")
+                on_device = facts.astype(np.int32), reals.astype(np.float32)
+                self._version.probabilities(*on_device, device="cuda")
 
     def _held(self, click: Click, probability: float) -> Scored:
         """Hold a probability to the threshold of the click's slice."""

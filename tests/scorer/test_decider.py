@@ -11,7 +11,6 @@ import numpy as np
 import pytest
 
 from scorer.registry import ModelVersion, Registry
-from scorer.scoring import SERVED_ROWS
 from scorer.serving.decider import ROUND, Decider, Engine
 from scorer.serving.models import serve_version
 from scorer.spec import Profile
@@ -19,7 +18,7 @@ from scorer.store.connecting import connect
 from scorer.store.layout import Layout
 from scorer.store.live_store import LiveStore, Stamped
 from tests.scorer.live import NOON, ListLog, NoProfiles, live_click, run
-from tests.scorer.models import SPEC, features, stored
+from tests.scorer.models import SPEC, stored
 from tests.servers import RedisServer, redis_server
 
 PATIENT = 20.0  # s: a deadline that no test meets
@@ -116,16 +115,6 @@ def test_what_is_answered_is_what_is_logged(server: RedisServer, versions: Regis
         assert service.log.answers == answers
 
     run(one())
-
-
-def test_served_probabilities_do_not_depend_on_neighbours(versions: Registry) -> None:
-    scorer = versions.load("v1").scorer
-    facts, reals = features(SERVED_ROWS)
-    together = scorer.served(facts, reals)
-    for k in range(SERVED_ROWS):
-        alone = scorer.served(facts[:, k : k + 1], reals[:, k : k + 1])
-        assert alone.tobytes() == together[k : k + 1].tobytes()
-    assert np.abs(together - scorer.probabilities(facts, reals)).max() <= 1e-6
 
 
 def test_a_batch_is_answered_in_its_order(server: RedisServer, versions: Registry) -> None:

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from scorer.errors import BadInput, Inconsistent
 from scorer.models import ARCHITECTURES, Architecture
-from scorer.scoring import BATCH_ROWS, SERVED_ROWS, SLAB_ROWS, Facts, Reals, Scorer, choose_device
+from scorer.scoring import BATCH_ROWS, SLAB_ROWS, Facts, Reals, Scorer, choose_device
 from tests.scorer.models import SPEC, features, module
 
 ROWS = 2 * BATCH_ROWS + 17
@@ -155,14 +155,22 @@ def test_a_served_probability_is_the_replayed_one(architecture: str) -> None:
         for weights in built.parameters():
             weights.mul_(3)  # as sure of itself as a trained one
     scorer = Scorer(built)
-    facts, reals = features(50 * SERVED_ROWS, seed=3)
+    facts, reals = features(800, seed=3)
     facts[:, 0], facts[:, 1], reals[:, 2] = 0, np.iinfo(np.int32).max, np.nan
     reals[:, 3], reals[:, 4] = 3e38, -3e38
-    served = [
-        scorer.served(facts[:, k : k + SERVED_ROWS], reals[:, k : k + SERVED_ROWS])
-        for k in range(0, facts.shape[1], SERVED_ROWS)
-    ]
+    served = scorer.served(facts.astype(np.float64), reals.astype(np.float64))
     replayed = scorer.probabilities(facts, reals)
     assert np.isnan(replayed[2])
     assert np.ptp(np.delete(replayed, 2)) > 0.2
-    np.testing.assert_allclose(np.concatenate(served), replayed, rtol=0, atol=1e-6)
+    np.testing.assert_allclose(served, replayed, rtol=0, atol=1e-6)
+
+
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+def test_a_served_probability_does_not_depend_on_its_neighbours(architecture: str) -> None:
+    scorer = Scorer(module(architecture))
+    found = features(64, seed=4)
+    facts, reals = (values.astype(np.float64) for values in found)
+    alone = [scorer.served(facts[:, k : k + 1], reals[:, k : k + 1]) for k in range(64)]
+    for at, size in ((0, 64), (0, 16), (1, 16), (40, 7), (61, 3), (13, 2)):
+        beside = scorer.served(facts[:, at : at + size], reals[:, at : at + size])
+        assert beside.tobytes() == np.concatenate(alone[at : at + size]).tobytes()
