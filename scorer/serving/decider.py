@@ -19,12 +19,11 @@ from scorer.serving.breaker import Breaker
 from scorer.serving.clicks import Click
 from scorer.serving.models import ServedModel
 from scorer.serving.ports import Answer, DecisionLog
-from scorer.serving.timer import Timer
+from scorer.serving.timer import Timer, Timers
 from scorer.store.live_store import LiveStore, Stamped
 
 ROUND = 16  # clicks
 OVERLAP = 2  # rounds that are worked on: one by the store, one by the model
-ANSWERED = 0.001  # s after which the answers of a round are on their way
 STUCK = 0.1  # s without an answer after which the store is left alone
 
 
@@ -38,17 +37,22 @@ class Engine:
 
 @dataclass(eq=False, slots=True)
 class _Part:
-    """Clicks of one request that go to the store together."""
+    """Clicks of one request that go to the store together; its caller waits for the answers."""
 
     clicks: Sequence[Click]
     arrived: int
     answers: asyncio.Future[list[Answer]]
     sent: bool = False
+    answered: bool = False  # or its caller was, at the deadline
+    deadline: Timer | None = None
 
-    @property
-    def late(self) -> bool:
-        """Whether its caller was answered already."""
-        return self.answers.done()
+    def answer(self, answers: list[Answer]) -> None:
+        """Answer the caller, who may have hung up."""
+        self.answered = True
+        if self.deadline is not None:
+            self.deadline.cancel()
+        if not self.answers.done():
+            self.answers.set_result(answers)
 
 
 class Decider:
@@ -65,6 +69,7 @@ class Decider:
         self._turn = asyncio.Lock()  # to ask the store
         self._working: set[asyncio.Task[None]] = set()
         self._unstamped = Unstamped()
+        self._timers = Timers()
         self._unlogged: list[tuple[list[Answer], int]] = []
 
     def use(self, engine: Engine) -> None:
@@ -88,8 +93,7 @@ class Decider:
             task = asyncio.get_running_loop().create_task(self._work())
             self._working.add(task)
             task.add_done_callback(self._working.discard)
-        # A caller that hangs up does not undo its clicks.
-        return [answer for part in parts for answer in await asyncio.shield(part.answers)]
+        return [answer for part in parts for answer in await part.answers]
 
     async def close(self) -> None:
         """Wait until it is known what became of every click, and stop."""
@@ -102,17 +106,14 @@ class Decider:
         self, lane: deque[_Part], clicks: Sequence[Click], arrived: int, rounds: int
     ) -> _Part:
         part = _Part(clicks, arrived, asyncio.get_running_loop().create_future())
-        timer = Timer(rounds * self._deadline, lambda: self._expire(part))
-        part.answers.add_done_callback(lambda _: timer.cancel())
+        part.deadline = self._timers.after(rounds * self._deadline, lambda: self._expire(part))
         lane.append(part)
         return part
 
     def _expire(self, part: _Part) -> None:
         """Answer a part whose deadline has come; the store never hears of one not sent yet."""
-        if part.late:  # answered in this very moment
-            return
         answers = self._unstamped.answers(part.clicks, LATE)
-        part.answers.set_result(answers)
+        part.answer(answers)
         if not part.sent:
             self._log.put(answers, part.arrived)
 
@@ -127,7 +128,7 @@ class Decider:
         for lane in (self._singles, self._batches):
             while lane and len(lane[0].clicks) <= room:
                 part = lane.popleft()
-                if not part.late:
+                if not part.answered:
                     part.sent = True
                     parts.append(part)
                     room -= len(part.clicks)
@@ -157,7 +158,7 @@ class Decider:
                 self._fail(parts, reason)
 
     async def _asked(self, engine: Engine, clicks: Sequence[Click]) -> list[Stamped]:
-        stuck = Timer(max(STUCK, self._deadline), self.breaker.failed)
+        stuck = self._timers.after(max(STUCK, self._deadline), self.breaker.failed)
         try:
             return await engine.store.observe(clicks) if clicks else []
         finally:
@@ -169,12 +170,14 @@ class Decider:
         for part in parts:
             answers = list(found[at : at + len(part.clicks)])
             at += len(answers)
-            if part.late:
+            if part.answered:
                 answers = [late(answer) for answer in answers]
             else:
-                part.answers.set_result(answers)
+                part.answer(answers)
             self._unlogged.append((answers, part.arrived))
-        asyncio.get_running_loop().call_later(ANSWERED, self._write_log)
+        # In its next turn the loop runs the callers and sends their answers: log in the one after.
+        loop = asyncio.get_running_loop()
+        loop.call_soon(loop.call_soon, self._write_log)
 
     def _write_log(self) -> None:
         """Log what was answered; only now, so that no answer waits for it."""
@@ -186,15 +189,15 @@ class Decider:
         """Give up the parts that were sent, and those that wait behind them."""
         self.breaker.failed()
         waiting = [
-            part for lane in (self._singles, self._batches) for part in lane if not part.late
+            part for lane in (self._singles, self._batches) for part in lane if not part.answered
         ]
         self._singles.clear()
         self._batches.clear()
         for part in [*parts, *waiting]:
-            answers = self._unstamped.answers(part.clicks, LATE if part.late else reason)
+            answers = self._unstamped.answers(part.clicks, LATE if part.answered else reason)
             self._log.put(answers, part.arrived)
-            if not part.late:
-                part.answers.set_result(answers)
+            if not part.answered:
+                part.answer(answers)
 
 
 async def _decided(

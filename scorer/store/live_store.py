@@ -6,18 +6,16 @@ window can see them, which frees memory and changes nothing.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Mapping, Sequence
 from hashlib import blake2b, sha1
 from secrets import token_hex
-from typing import Any, NamedTuple, Protocol, cast
+from typing import NamedTuple, Protocol, cast
 
 from redis.asyncio import Redis
-from redis.asyncio.connection import AbstractConnection
 from redis.exceptions import NoScriptError, ResponseError
 
 from scorer.errors import BadInput
-from scorer.store.connecting import PATIENCE, Argument, asked, server_of
+from scorer.store.connecting import PATIENCE, Argument, server_of
 from scorer.store.layout import Layout
 
 REMEMBERED = 600_000  # ms that a click_id is known for
@@ -76,7 +74,7 @@ class LiveStore:
         self.layout = layout
         self._patience = patience
         self._client = client
-        self._pool: Any = client.connection_pool
+        self._server = server_of(client)
         self._clock = f"{namespace}:clock".encode()
         self._probe = f"{namespace}:probe".encode()
         self._memory = f"{namespace}:click:".encode()
@@ -120,30 +118,19 @@ class LiveStore:
         Raises redis.RedisError or OSError; the clicks may then have been counted or not. A repeat
         within ten minutes finds out.
         """
-        async with self._connection() as connection:
-            # Only now is it known which server hears this, and in which of its lives.
-            call = self._call(clicks, server_of(connection))
-            try:
-                answers = await asked(connection, *call)
-            except NoScriptError:
-                await asked(connection, "SCRIPT", "LOAD", self._script)
-                answers = await asked(connection, *call)
+        line = await self._server.line(self._patience)
+        # Only now is it known which server hears this, and in which of its lives.
+        call = self._call(clicks, line.server)
+        try:
+            answers = await line.ask(*call, patience=self._patience)
+        except NoScriptError:
+            await line.ask("SCRIPT", "LOAD", self._script, patience=self._patience)
+            answers = await line.ask(*call, patience=self._patience)
         return [self._stamped(answer) for answer in cast("list[bytes]", answers)]
 
     async def probe(self) -> None:
         """Write to the server; raises redis.RedisError where it can't be reached or is full."""
-        async with self._connection() as connection:
-            await asked(connection, "SET", self._probe, "1", "PX", 1000)
-
-    @asynccontextmanager
-    async def _connection(self) -> AsyncIterator[AbstractConnection]:
-        """Lend a connection for a while; one that does not answer by then is given up."""
-        async with asyncio.timeout(self._patience):
-            connection = await self._pool.get_connection()
-            try:
-                yield connection
-            finally:
-                await self._pool.release(connection)
+        await self._client.set(self._probe, "1", px=1000)
 
     def _call(self, clicks: Sequence[StoredClick], server: str) -> list[Argument]:
         keys: list[Argument] = [self._clock]
