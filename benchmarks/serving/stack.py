@@ -48,18 +48,22 @@ class Stack:
 
 @contextmanager
 def redis_server(folder: Path) -> Iterator[tuple[str, int]]:
-    """Start a Redis server that keeps nothing on disk; yield its URL and process."""
-    port = free_port()
+    """Start a Redis server that keeps nothing on disk; yield its URL and process.
+
+    It is asked over a Unix socket, as docs/serving.md advises where it is on the same machine.
+    """
+    path = folder / "redis.sock"
     binary = shutil.which("redis-server")
     if binary is None:
         raise click.ClickException("no redis-server on this machine")
-    place = ["--port", str(port), "--bind", "127.0.0.1", "--dir", str(folder)]
+    place = ["--port", "0", "--unixsocket", str(path), "--dir", str(folder)]
     process = subprocess.Popen(
         [binary, *place, "--save", "", "--appendonly", "no"], stdout=subprocess.DEVNULL
     )
     try:
-        _await(process, lambda: redis.Redis(port=port).ping(), "redis-server")
-        yield f"redis://127.0.0.1:{port}/0", process.pid
+        url = f"unix://{path}"
+        _await(process, lambda: redis.Redis.from_url(url).ping(), "redis-server")
+        yield url, process.pid
     finally:
         process.kill()
         process.wait()

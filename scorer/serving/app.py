@@ -1,7 +1,7 @@
 """The service's paths: decisions, and what on-call, a balancer and Prometheus ask.
 
-The path of a decision is written for speed: an ASGI callable without Request and Response objects,
-and without a log line. The rest is plain Starlette.
+The path of a decision is written for speed: an ASGI callable that no router, Request or Response
+object stands before, and without a log line. The rest is plain Starlette.
 """
 
 import time
@@ -12,35 +12,36 @@ from pydantic_core import to_json
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.routing import Route
-from starlette.types import Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from scorer.serving.bodies import Asked, read_body
 from scorer.serving.metrics import Metrics
 from scorer.serving.openapi import openapi
-from scorer.serving.pages import Pages
+from scorer.serving.pages import BROKEN, Pages
 from scorer.serving.ports import Answer, Decider
-from scorer.serving.problems import MEDIA, NO_ROOM, Problem, Refused
+from scorer.serving.problems import BUG, MEDIA, NO_ROOM, Problem, Refused
 from scorer.serving.state import ServiceState
 
 DAY = 86_400_000_000  # µs
 EPOCH = datetime(1970, 1, 1)
 JSON = b"application/json"
+PATH = "/v1/decisions"
 
 Headers = list[tuple[bytes, bytes]]
 
 
 def create_app(
     decider: Decider, state: ServiceState, metrics: Metrics, *, simulated_time: bool
-) -> Starlette:
+) -> ASGIApp:
     """Return the ASGI app; `server.serve` runs it, and bounds what clients may send it.
 
     With `simulated_time` a click's own `time` is taken, up to a day ahead of this machine's clock.
     """
     decisions = Decisions(decider, state, metrics, simulated_time)
     pages = Pages(state, metrics, openapi(simulated_time=simulated_time))
-    app = Starlette(
+    rest = Starlette(
         routes=[
-            Route("/v1/decisions", decisions, methods=["POST"]),
+            Route(PATH, decisions, methods=["POST"]),
             Route("/healthz", pages.healthz),
             Route("/readyz", pages.readyz),
             Route("/metrics", pages.metrics),
@@ -48,7 +49,14 @@ def create_app(
         ],
         exception_handlers={HTTPException: pages.refused, Exception: pages.broken},
     )
-    app.router.redirect_slashes = False
+    rest.router.redirect_slashes = False
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["path"] == PATH and scope["method"] == "POST":
+            await decisions(scope, receive, send)
+        else:
+            await rest(scope, receive, send)
+
     return app
 
 
@@ -73,10 +81,14 @@ class Decisions:
             started = time.perf_counter()
             asked = read_body(body, time.time_ns() // 1000 + DAY if self._simulated_time else None)
             answers = await self._decide(asked) if asked.clicks else []
+            reply = _reply(asked, answers)
         except Refused as exc:
             await self._refuse(exc.problem, send)
             return
-        await _send(send, 200, [(b"content-type", JSON)], _reply(asked, answers))
+        except Exception:
+            await self._refuse(Problem(BUG, BROKEN), send)
+            raise  # the server logs it
+        await _send(send, 200, [(b"content-type", JSON)], reply)
         self._metrics.observe_answers(answers, time.perf_counter() - started)
         self._metrics.observe_request("decisions", 200)
         for place in asked.places or ():

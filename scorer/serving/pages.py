@@ -20,6 +20,7 @@ PATHS = {"/v1/decisions": "decisions"} | {
     f"/{name}": name for name in ("healthz", "readyz", "metrics", "openapi.json")
 }
 
+BROKEN = "The log of the service says more."
 WRONG = {kind.status: kind for kind in (NOT_FOUND, METHOD)}
 
 
@@ -69,7 +70,7 @@ class Pages:
 
     async def broken(self, request: Request, exc: Exception) -> Response:
         """Answer a bug; the traceback is in the log and not in the answer."""
-        return self._problem(request, Problem(BUG, "The log of the service says more."))
+        return self._problem(request, Problem(BUG, BROKEN))
 
     def _problem(self, request: Request, problem: Problem) -> Response:
         self._metrics.observe_problem(problem.kind)

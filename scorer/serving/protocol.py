@@ -53,6 +53,7 @@ class GuardedProtocol(HttpToolsProtocol):
         self.length = 0
         # Moments of the loop's clock, null where nothing is waited for:
         self.waiting_since: float | None = None  # for the rest of a head or a body
+        self.idle_since: float | None = None  # for the next request
         self.unread_since: float | None = None  # for the client to read
         self.leaving_since: float | None = None  # for the connection to be gone
 
@@ -93,7 +94,7 @@ class GuardedProtocol(HttpToolsProtocol):
             return
         if self.waiting_since is None:
             self.waiting_since = self.loop.time()
-        self._unset_keepalive_if_required()
+        self.idle_since = None
         try:
             self.parser.feed_data(data)
         except httptools.HttpParserUpgrade as exc:
@@ -199,10 +200,13 @@ class GuardedProtocol(HttpToolsProtocol):
 
     def on_response_complete(self) -> None:
         """Go on with the next request of the pipeline, or hang up where that was the last."""
-        more = bool(self.pipeline)
-        super().on_response_complete()
-        if more or self.transport.is_closing():
+        if self.transport.is_closing():
             return
+        self.flow.resume_reading()
+        if self.pipeline:
+            self._start_asgi_task(*self.pipeline.pop())
+            return
+        self.idle_since = self.loop.time()
         # After a request that was answered before all of it came, what follows may be its body.
         if self.last_words is not None or self.cycle.more_body or not self.cycle.keep_alive:
             self._hang_up()
@@ -218,6 +222,8 @@ class GuardedProtocol(HttpToolsProtocol):
             self.transport.abort()
         elif self.in_body and _over(self.waiting_since, limits.body_seconds, now):
             self._refuse(Problem(TOO_SLOW, f"The body took over {limits.body_seconds:g} s."))
+        elif _over(self.idle_since, limits.idle_seconds, now):
+            self.transport.close()
         elif _over(self.waiting_since, limits.head_seconds, now) and not self._answering():
             if self.in_head:
                 self._refuse(Problem(TOO_SLOW, f"The head took over {limits.head_seconds:g} s."))
@@ -258,7 +264,6 @@ class GuardedProtocol(HttpToolsProtocol):
     def _hang_up(self) -> None:
         self.deaf = True
         self.connections.discard(self)
-        self._unset_keepalive_if_required()
         if self.transport.is_closing():
             return
         self.leaving_since = self.loop.time()
