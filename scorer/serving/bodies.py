@@ -1,8 +1,8 @@
 """From the bytes of a body to the clicks in it, or to a list of all that is wrong with them.
 
-A good click takes the short way: pydantic reads the bytes at once. Batches, and bodies with a
-fault, are parsed first and then looked at piece by piece. Both ways take the same bodies, and what
-a caller can make either cost is bounded: by bytes, by JSON's punctuation, by members of an object.
+A good body takes the short way: pydantic reads the bytes at once. One with a fault is parsed first
+and then looked at piece by piece. Both ways take the same bodies, and what a caller can make either
+cost is bounded: by bytes, by JSON's punctuation, by members of an object.
 """
 
 import json
@@ -35,7 +35,6 @@ TIME_REFUSED = "the service stamps clicks itself: it was not started for simulat
 
 _KEY = re.compile(rb'"\s*:')
 _LOOKS_LIKE_BATCH = re.compile(rb'\s*\{\s*"clicks"\s*:')
-_CLICK = Click.__pydantic_validator__
 
 
 class Batch(BaseModel):
@@ -44,6 +43,9 @@ class Batch(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
     clicks: list[Click] = Field(min_length=1, max_length=BATCH)
+
+
+_CLICK, _BATCH = Click.__pydantic_validator__, Batch.__pydantic_validator__
 
 
 class BadClick(NamedTuple):
@@ -69,17 +71,31 @@ def read_body(body: bytes, latest: int | None) -> Asked:
 
     Raise Refused where nothing in it can be decided because of what it is as a whole.
     """
-    if len(body) <= SINGLE_BYTES and not _LOOKS_LIKE_BATCH.match(body):
-        try:
-            click = _CLICK.validate_json(body)
-        except ValidationError:
-            pass
+    return _read_good(body, latest) or _read(_parse(body), latest)
+
+
+def _read_good(body: bytes, latest: int | None) -> Asked | None:
+    """Read a body that has no fault; null for any other."""
+    try:
+        if _LOOKS_LIKE_BATCH.match(body):
+            if _punctuation(body) > PUNCTUATION:
+                return None
+            clicks = _BATCH.validate_json(body).clicks
+            asked = Asked(clicks, [None] * len(clicks))
+            names = 1
+        elif len(body) <= SINGLE_BYTES:
+            asked = Asked([_CLICK.validate_json(body)])
+            names = 0
         else:
-            # Every key is followed by a colon: as many of these as fields means that none is twice.
-            once = len(_KEY.findall(body)) == len(click.model_fields_set)
-            if once and (click.time is None or not _time_fault(click.time, latest)):
-                return Asked([click])
-    return _read(_parse(body), latest)
+            return None
+    except ValidationError:
+        return None
+    # Every key is followed by a colon: as many of these as fields means that none is twice.
+    for click in asked.clicks:
+        names += len(click.model_fields_set)
+        if click.time is not None and _time_fault(click.time, latest):
+            return None
+    return asked if len(_KEY.findall(body)) == names else None
 
 
 class _Doubled(dict[str, object]):
@@ -89,7 +105,7 @@ class _Doubled(dict[str, object]):
 
 
 def _parse(body: bytes) -> object:
-    if sum(map(body.count, (b"{", b"[", b":", b","))) > PUNCTUATION:
+    if _punctuation(body) > PUNCTUATION:
         most = f"More than {PUNCTUATION} of the characters {{ [ : and , stand in the body."
         raise Refused(Problem(TOO_LARGE, f"{most} Send it in several requests."))
     try:
@@ -101,6 +117,10 @@ def _parse(body: bytes) -> object:
         return value
     parsed: object = json.loads(body, object_pairs_hook=_noting_doubles)
     return parsed
+
+
+def _punctuation(body: bytes) -> int:
+    return sum(map(body.count, (b"{", b"[", b":", b",")))
 
 
 def _names(value: object) -> int:
