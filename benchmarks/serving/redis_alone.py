@@ -49,12 +49,11 @@ class Alone:
 
 
 class Plain:
-    """A socket that blocks."""
+    """A Unix socket that blocks."""
 
     def __init__(self, url: str) -> None:
-        at = urlsplit(url)
-        self._socket = socket.create_connection((at.hostname, at.port))
-        self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self._socket = socket.socket(socket.AF_UNIX)
+        self._socket.connect(urlsplit(url).path)
         self._reader = hiredis.Reader()
 
     def ask(self, command: bytes) -> object:

@@ -1,0 +1,79 @@
+"""Timers: each rings once and in its time, none after it was cancelled, none for a held-up loop."""
+
+import asyncio
+import time
+
+from scorer.serving.timer import LATE, Timers
+from tests.scorer.live import run
+
+TICK = 0.002  # s: the loop's clock, and a slow machine's
+
+
+def test_timers_ring_in_the_order_of_their_times() -> None:
+    async def three() -> list[str]:
+        timers, rang = Timers(), list[str]()
+        for name, delay in (("last", 0.03), ("first", 0.01), ("second", 0.02)):
+            timers.after(delay, lambda name=name: rang.append(name))  # type: ignore[misc]
+        await asyncio.sleep(0.005)
+        assert rang == []
+        await asyncio.sleep(0.2)
+        return rang
+
+    assert run(three()) == ["first", "second", "last"]
+
+
+def test_a_cancelled_timer_is_silent() -> None:
+    async def cancelled() -> list[int]:
+        timers, rang = Timers(), list[int]()
+        found = [timers.after(0.01, lambda n=n: rang.append(n)) for n in range(4)]  # type: ignore[misc]
+        found[0].cancel()
+        found[2].cancel()
+        await asyncio.sleep(0.1)
+        timers.after(0.005, lambda: rang.append(9))  # they go on after they have all rung
+        await asyncio.sleep(0.1)
+        return rang
+
+    assert run(cancelled()) == [1, 3, 9]
+
+
+def test_a_timer_may_cancel_or_set_another_as_it_rings() -> None:
+    async def busy() -> list[str]:
+        timers, rang = Timers(), list[str]()
+        doomed = timers.after(0.02, lambda: rang.append("doomed"))
+
+        def first() -> None:
+            rang.append("first")
+            doomed.cancel()
+            timers.after(0.001, lambda: rang.append("next"))
+
+        timers.after(0.01, first)
+        await asyncio.sleep(0.1)
+        return rang
+
+    assert run(busy()) == ["first", "next"]
+
+
+def test_what_came_while_the_loop_was_held_up_is_heard_first() -> None:
+    async def held_up() -> list[str]:
+        timers, rang = Timers(), list[str]()
+        reader, writer = await _pair()
+        timer = timers.after(0.01, lambda: rang.append("too late"))
+        waiting = asyncio.ensure_future(reader.readexactly(1))
+        await asyncio.sleep(0)
+        writer.write(b"x")
+        time.sleep(0.01 + LATE + TICK)  # noqa: ASYNC251  holds the loop up, on purpose
+        await waiting
+        timer.cancel()
+        await asyncio.sleep(0.05)
+        writer.close()
+        return rang
+
+    assert run(held_up()) == []
+
+
+async def _pair() -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    """Return two ends of a connection: one to read, one to write."""
+    ready: asyncio.Future[asyncio.StreamReader] = asyncio.get_running_loop().create_future()
+    server = await asyncio.start_server(lambda r, _: ready.set_result(r), "127.0.0.1", 0)
+    _, writer = await asyncio.open_connection(*server.sockets[0].getsockname())
+    return await ready, writer
