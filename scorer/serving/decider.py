@@ -77,7 +77,7 @@ class Decider:
         self.engine = engine
 
     async def decide(self, clicks: Sequence[Click]) -> list[Answer]:
-        """Decide each click, in order; a batch has a deadline more for each further round."""
+        """Decide each click, in order; a batch has as many deadlines' time as it takes rounds."""
         arrived = now()
         self._log.opened(arrived, len(clicks))
         if self.breaker.is_open:
@@ -85,9 +85,10 @@ class Decider:
             self._log.put(answers, arrived)
             return answers
         lane = self._singles if len(clicks) == 1 else self._batches
+        starts = range(0, len(clicks), ROUND)
         parts = [
-            self._queued(lane, clicks[at : at + ROUND], arrived, 1 + at // ROUND)
-            for at in range(0, len(clicks), ROUND)
+            self._queued(lane, clicks[at : at + ROUND], arrived, len(starts) * self._deadline)
+            for at in starts
         ]
         if len(self._working) < OVERLAP:
             task = asyncio.get_running_loop().create_task(self._work())
@@ -103,10 +104,10 @@ class Decider:
         await self.breaker.close()
 
     def _queued(
-        self, lane: deque[_Part], clicks: Sequence[Click], arrived: int, rounds: int
+        self, lane: deque[_Part], clicks: Sequence[Click], arrived: int, patience: float
     ) -> _Part:
         part = _Part(clicks, arrived, asyncio.get_running_loop().create_future())
-        part.deadline = self._timers.after(rounds * self._deadline, lambda: self._expire(part))
+        part.deadline = self._timers.after(patience, lambda: self._expire(part))
         lane.append(part)
         return part
 

@@ -117,6 +117,18 @@ def test_what_is_answered_is_what_is_logged(server: RedisServer, versions: Regis
     run(one())
 
 
+def test_a_batch_has_the_time_of_all_its_rounds(server: RedisServer, versions: Registry) -> None:
+    async def batch() -> list[str]:
+        async with serving(server, versions, deadline=0.4) as service:
+            await service.decider.decide([live_click(0)])
+            with server.client() as client:
+                client.client_pause(500, all=True)
+            clicks = [live_click(1 + i) for i in range(ROUND + 1)]
+            return [answer.reason for answer in await service.decider.decide(clicks)]
+
+    assert run(batch()) == ["scored"] * (ROUND + 1)
+
+
 def test_a_batch_is_answered_in_its_order(server: RedisServer, versions: Registry) -> None:
     async def batch() -> list[str]:
         async with serving(server, versions) as service:

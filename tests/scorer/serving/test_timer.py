@@ -1,6 +1,7 @@
 """Timers: each rings once and in its time, none after it was cancelled, none for a held-up loop."""
 
 import asyncio
+import socket
 import time
 
 from scorer.serving.timer import LATE, Timers
@@ -56,24 +57,14 @@ def test_a_timer_may_cancel_or_set_another_as_it_rings() -> None:
 def test_what_came_while_the_loop_was_held_up_is_heard_first() -> None:
     async def held_up() -> list[str]:
         timers, rang = Timers(), list[str]()
-        reader, writer = await _pair()
-        timer = timers.after(0.01, lambda: rang.append("too late"))
-        waiting = asyncio.ensure_future(reader.readexactly(1))
-        await asyncio.sleep(0)
-        writer.write(b"x")
-        time.sleep(0.01 + LATE + TICK)  # noqa: ASYNC251  holds the loop up, on purpose
-        await waiting
-        timer.cancel()
-        await asyncio.sleep(0.05)
-        writer.close()
+        near, far = socket.socketpair()
+        with near, far:
+            timer = timers.after(0.01, lambda: rang.append("too late"))
+            asyncio.get_running_loop().add_reader(near, timer.cancel)
+            far.send(b"x")
+            time.sleep(0.01 + LATE + TICK)  # holds the loop up
+            await asyncio.sleep(0.05)
+            asyncio.get_running_loop().remove_reader(near)
         return rang
 
     assert run(held_up()) == []
-
-
-async def _pair() -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-    """Return two ends of a connection: one to read, one to write."""
-    ready: asyncio.Future[asyncio.StreamReader] = asyncio.get_running_loop().create_future()
-    server = await asyncio.start_server(lambda r, _: ready.set_result(r), "127.0.0.1", 0)
-    _, writer = await asyncio.open_connection(*server.sockets[0].getsockname())
-    return await ready, writer
