@@ -6,7 +6,7 @@ import time
 
 import uvloop
 
-from scorer.serving.timer import LATE, Timers
+from scorer.serving.timer import LATE, Timer, Timers
 from tests.scorer.live import run
 
 TICK = 0.002  # s: the loop's clock, and a slow machine's
@@ -56,17 +56,30 @@ def test_a_timer_may_cancel_or_set_another_as_it_rings() -> None:
     assert run(busy()) == ["first", "next"]
 
 
-def test_what_came_while_the_loop_was_held_up_is_heard_first() -> None:
+def test_what_came_while_the_loop_was_held_up_is_worked_on_first() -> None:
     async def held_up() -> list[str]:
+        loop = asyncio.get_running_loop()
         timers, rang = Timers(), list[str]()
+        came = loop.create_future()
         near, far = socket.socketpair()
+
+        async def cancel(timer: Timer) -> None:
+            await came
+            timer.cancel()
+
+        def hear() -> None:
+            near.recv(1)
+            came.set_result(None)
+
         with near, far:
-            timer = timers.after(0.01, lambda: rang.append("too late"))
-            asyncio.get_running_loop().add_reader(near, timer.cancel)
+            loop.add_reader(near, hear)
+            working = loop.create_task(cancel(timers.after(0.01, lambda: rang.append("rang"))))
+            await asyncio.sleep(0)
             far.send(b"x")
             time.sleep(0.01 + LATE + TICK)  # holds the loop up
+            await working
             await asyncio.sleep(0.05)
-            asyncio.get_running_loop().remove_reader(near)
+            loop.remove_reader(near)
         return rang
 
-    assert uvloop.run(held_up()) == []  # asyncio's own loop reads before it looks at its timers
+    assert uvloop.run(held_up()) == []
