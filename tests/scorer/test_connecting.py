@@ -1,17 +1,21 @@
 """The line to a Redis server: answers in turn, errors told apart, and what a lost server means."""
 
 import asyncio
+import subprocess
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
 
 import pytest
+import uvloop
 from redis.asyncio import Redis
 from redis.exceptions import InvalidResponse, NoScriptError, ResponseError
 
 from scorer.store.connecting import Line, Server, connect, embedded, server_of
 from tests.scorer.live import run
-from tests.servers import RedisServer, redis_server
+from tests.servers import RedisServer, free_port, redis_server
 
 PATIENCE = 10.0  # s
 
@@ -156,3 +160,26 @@ def test_the_store_inside_the_process_is_asked_the_same_way() -> None:
             return await asyncio.gather(*(line.ask("ECHO", f"e{n}") for n in range(20)))
 
     assert run(inside()) == [b"e%d" % n for n in range(20)]
+
+
+@pytest.mark.parametrize("run_on", [run, uvloop.run])
+def test_a_server_behind_tls_is_asked_the_same_way(
+    run_on: Callable[[Coroutine[Any, Any, object]], object], tmp_path: Path
+) -> None:
+    key, certificate = tmp_path / "key.pem", tmp_path / "certificate.pem"
+    curve = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "1"]
+    name = ["-subj", "/CN=localhost", "-addext", "subjectAltName=IP:127.0.0.1"]
+    made = ["-keyout", str(key), "-out", str(certificate)]
+    subprocess.run(["openssl", "req", "-x509", *curve, *name, *made], check=True, timeout=60)
+    port = free_port()
+    files = ["--tls-cert-file", str(certificate), "--tls-key-file", str(key)]
+
+    async def some() -> object:
+        url = f"rediss://127.0.0.1:{port}/0?ssl_ca_certs={certificate}"
+        async with connect(url) as client:
+            line = await server_of(client).line(PATIENCE)
+            assert len(line.server) == 40
+            return await asyncio.gather(*(line.ask("ECHO", "x" * 20_000 + f"{n}") for n in "123"))
+
+    with redis_server("--tls-port", str(port), "--tls-auth-clients", "no", *files):
+        assert run_on(some()) == [b"x" * 20_000 + n for n in (b"1", b"2", b"3")]
