@@ -206,11 +206,11 @@ class _Inside:
 
 def _refusal(message: str) -> RedisError:
     """Return what an error of the server's is raised as."""
-    word, _, _ = message.partition(" ")
-    return _REFUSALS.get(word, ResponseError)(message)
-
-
-_REFUSALS = {"NOSCRIPT": NoScriptError, "OOM": OutOfMemoryError}
+    if message.startswith("NOSCRIPT "):
+        return NoScriptError(message)
+    if "OOM command not allowed" in message:  # Redis 6.2 wraps it in the script's own error
+        return OutOfMemoryError(message)
+    return ResponseError(message)
 
 
 async def _introduced(connection: AbstractConnection) -> None:

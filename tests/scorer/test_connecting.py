@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import uvloop
 from redis.asyncio import Redis
-from redis.exceptions import InvalidResponse, NoScriptError, ResponseError
+from redis.exceptions import InvalidResponse, NoScriptError, OutOfMemoryError, ResponseError
 
 from scorer.store.connecting import Line, Server, connect, embedded, server_of
 from tests.scorer.live import run
@@ -183,3 +183,30 @@ def test_a_server_behind_tls_is_asked_the_same_way(
 
     with redis_server("--tls-port", str(port), "--tls-auth-clients", "no", *files):
         assert run_on(some()) == [b"x" * 20_000 + n for n in (b"1", b"2", b"3")]
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        "OOM command not allowed when used memory > 'maxmemory'. script: 7d89, on @user_script:81.",
+        "ERR Error running script (call to f_7d89): @user_script:81: @user_script: 81: -OOM command "
+        "not allowed when used memory > 'maxmemory'. ",  # Redis 6.2
+    ],
+)
+def test_a_full_server_is_told_apart_whatever_its_words(message: str, tmp_path: Path) -> None:
+    async def full() -> None:
+        async def hear(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            while asked := (await reader.read(65536)).count(b"*"):
+                writer.write(f"-{message}\r\n".encode() if "asked" in told else b"+OK\r\n" * asked)
+            writer.close()
+
+        told: set[str] = set()
+        listening = await asyncio.start_unix_server(hear, tmp_path / "socket")
+        async with Redis(unix_socket_path=str(tmp_path / "socket"), protocol=2) as client:
+            line = await server_of(client).line(PATIENCE)
+            told.add("asked")
+            with pytest.raises(OutOfMemoryError):
+                await line.ask("EVALSHA", "0" * 40, 0)
+        listening.close()
+
+    run(full())
