@@ -189,8 +189,8 @@ def test_a_server_behind_tls_is_asked_the_same_way(
     "message",
     [
         "OOM command not allowed when used memory > 'maxmemory'. script: 7d89, on @user_script:81.",
-        "ERR Error running script (call to f_7d89): @user_script:81: @user_script: 81: -OOM command "
-        "not allowed when used memory > 'maxmemory'. ",  # Redis 6.2
+        "ERR Error running script (call to f_7d89): @user_script:81: @user_script: 81: -OOM "
+        "command not allowed when used memory > 'maxmemory'. ",  # Redis 6.2
     ],
 )
 def test_a_full_server_is_told_apart_whatever_its_words(message: str, tmp_path: Path) -> None:
