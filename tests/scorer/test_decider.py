@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from scorer.registry import ModelVersion, Registry
+from scorer.scoring import Facts, Probabilities, Reals
 from scorer.serving.decider import ROUND, Decider, Engine
 from scorer.serving.models import serve_version
 from scorer.spec import Profile
@@ -115,6 +116,39 @@ def test_what_is_answered_is_what_is_logged(server: RedisServer, versions: Regis
         assert service.log.answers == answers
 
     run(one())
+
+
+def test_a_batch_goes_to_the_accelerator_and_a_single_click_does_not(
+    server: RedisServer, versions: Registry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sent: list[tuple[str, int]] = []
+
+    def on_a_stand_in(
+        version: ModelVersion, facts: Facts, reals: Reals, device: str = "cpu"
+    ) -> Probabilities:
+        assert facts.dtype == np.int32
+        assert reals.dtype == np.float32
+        sent.append((device, facts.shape[1]))
+        return version.scorer.probabilities(facts, reals)
+
+    async def both() -> ListLog:
+        async with serving(server, versions) as service:
+            model = service.decider.engine.model
+            assert model is not None
+            model.on_accelerator = True
+            await service.decider.decide([live_click(1 + i) for i in range(ROUND + 2)])
+            await service.decider.decide([live_click(0)])
+            return service.log
+
+    monkeypatch.setattr(ModelVersion, "probabilities", on_a_stand_in)
+    answers = run(both()).answers
+    assert sent == [("cuda", ROUND), ("cuda", 2)]
+    assert {answer.reason for answer in answers} == {"scored"}
+    monkeypatch.undo()
+    version = versions.load("v1")
+    for answer in answers:
+        expected = replayed(version, answer.facts or [], answer.reals or [])
+        assert answer.probability == pytest.approx(expected, abs=1e-6)
 
 
 def test_a_batch_has_the_time_of_all_its_rounds(server: RedisServer, versions: Registry) -> None:
