@@ -1,12 +1,10 @@
 """Bad input costs one line that says what is wrong; the exit code is 2, and nothing is written."""
 
-import resource
 import shutil
 import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
 from pathlib import Path
 
 import pyarrow.parquet as pq
@@ -15,6 +13,7 @@ import pytest
 from replay.cli import INTERRUPTED, main
 from replay.lake import Lake
 from replay.runs import RunFolder
+from tests.disks import full_disk
 from tests.lakes import make_lake
 from tests.versions import at_least, burst
 
@@ -306,24 +305,13 @@ def test_a_damaged_commit_of_the_lake_is_named(refused: Refused, lake: Lake) -> 
         assert f"table {lake.home}/clicks cannot be read" in refused(*line)
 
 
-@contextmanager
-def no_file_above(size: int) -> Iterator[None]:
-    """A disk that is full once a file has `size` bytes: the write fails as it does there."""
-    before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, before)
-
-
 @pytest.mark.parametrize("line", [RUN, FEATURES], ids=["run", "features"])
 @pytest.mark.parametrize("size", [0, 3, 700])
 def test_a_full_disk(
     call: Callable[..., tuple[int, str, str]], lake: Lake, line: tuple[str, ...], size: int
 ) -> None:
     before = files(lake.home.parent)
-    with no_file_above(size):
+    with full_disk(size):
         code, out, err = call(*line)
     assert (code, out, err.count("\n")) == (2, "", 1), (out, err)
     assert "cannot be written: a file-size limit was reached" in err

@@ -1,13 +1,11 @@
 """Versions are stored whole, never change, and are loaded only as they were written."""
 
 import json
-import resource
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from threading import Barrier
@@ -21,6 +19,7 @@ from scorer.errors import BadInput, BadModelFile, ReplayError, UnknownModel
 from scorer.models import ARCHITECTURES
 from scorer.registry import Registry, resolve
 from scorer.versions import POINTERS, sha256
+from tests.disks import full_disk
 from tests.scorer.models import SPEC, features, module, stored
 
 FILES = ("calibration.json", "manifest.json", "weights.safetensors")
@@ -115,19 +114,8 @@ def test_of_two_writers_one_wins(registry: Registry) -> None:
     assert [entry.name for entry in registry.folder.iterdir()] == ["v1"]
 
 
-@contextmanager
-def files_up_to(size: int) -> Iterator[None]:
-    """Let no file grow beyond `size` bytes, as a full disk would."""
-    before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, before)
-
-
 def test_a_write_that_fails_leaves_nothing(registry: Registry) -> None:
-    with files_up_to(1_000), pytest.raises(OSError, match="File too large"):
+    with full_disk(1_000), pytest.raises(OSError, match="File too large"):
         stored(registry, "v1")
     assert list(registry.folder.iterdir()) == []
     assert stored(registry, "v1").name == "v1"

@@ -18,20 +18,10 @@ from replay.live.spool import SLACK, Spool
 from replay.live.writers import path_of, read_flushed
 from scorer.errors import ReplayError
 from tests.answers import START, answer, commit, ids, left, log, undecided
-from tests.lakes import add_rows, click, make_lake
+from tests.lakes import add_rows, click
 
 HOUR = 3_600_000_000
 SECOND = 1_000_000
-
-
-@pytest.fixture
-def lake(tmp_path: Path) -> Lake:
-    return make_lake(tmp_path / "lake")
-
-
-@pytest.fixture
-def spool(tmp_path: Path) -> Path:
-    return tmp_path / "spool"
 
 
 def test_a_click_that_the_lake_has_is_dropped(lake: Lake, spool: Path) -> None:

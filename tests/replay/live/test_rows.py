@@ -10,20 +10,9 @@ from replay.lake import Lake
 from replay.live.committer import Committer
 from scorer.serving.ports import Answer
 from tests.answers import REALS, START, answer, commit, ids, left, log, rows, undecided
-from tests.lakes import make_lake
 from tests.versions import at_least
 
 MIDNIGHT = START + 12 * 3_600_000_000
-
-
-@pytest.fixture
-def lake(tmp_path: Path) -> Lake:
-    return make_lake(tmp_path / "lake")
-
-
-@pytest.fixture
-def spool(tmp_path: Path) -> Path:
-    return tmp_path / "spool"
 
 
 def test_an_answer_becomes_a_click_and_a_decision(lake: Lake, spool: Path) -> None:

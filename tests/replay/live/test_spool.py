@@ -1,13 +1,10 @@
 """A worker's spool: what it keeps, what it tells, and what its death can lose."""
 
 import json
-import resource
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -19,6 +16,7 @@ from replay.live.segments import Writer, find_writers, remove_empty
 from replay.live.spool import FORGOTTEN, REMEMBERED, SLACK, Spool
 from tests import spooling
 from tests.answers import SECOND, START, answer, ids, rows
+from tests.disks import full_disk
 from tests.lakes import make_lake
 
 PATIENCE = 60.0
@@ -143,17 +141,6 @@ def test_a_full_queue_has_no_room_and_drops_nothing(tmp_path: Path) -> None:
     assert worker.close() == 0
     assert lines(worker.folder) == ["c0", "c1", "c2", "c3"]
     assert room == [True, False]
-
-
-@contextmanager
-def full_disk(size: int = 0) -> Iterator[None]:
-    """Let no file of this process grow beyond a size."""
-    before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
 @pytest.mark.parametrize("size", [0, 700])
