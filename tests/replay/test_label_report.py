@@ -96,7 +96,7 @@ def slice_of(row: Row) -> str:
 
 
 def test_counts_are_those_by_hand(report: LabelReport) -> None:
-    assert report.total == by_hand(lambda row: None)[None]
+    assert report.total == by_hand(lambda _row: None)[None]
     assert report.slices == by_hand(slice_of)
     assert report.hours == by_hand(hour_of_week)
     assert report.log_sources == by_hand(lambda row: row["source"])
@@ -119,14 +119,18 @@ def test_the_sources_of_labels_add_up_to_the_clicks(report: LabelReport) -> None
 
 def test_what_is_known_later_is_counted_when_asked_for(lake: Lake, report: LabelReport) -> None:
     later = read_labels(Snapshot.take(lake), WEEK, WEEK.end + 90 * HOUR)
-    assert later.total == by_hand(lambda row: None, WEEK.end + 90 * HOUR)[None]
+    assert later.total == by_hand(lambda _row: None, WEEK.end + 90 * HOUR)[None]
     assert later.total.purchasing > report.total.purchasing
 
 
 def test_training_sees_the_labels_of_the_report(lake: Lake, report: LabelReport) -> None:
-    data = training_set(Snapshot.take(lake), SPEC, WEEK, lambda units: None)
+    data = training_set(Snapshot.take(lake), SPEC, WEEK, silent)
     counts = (len(data.human), data.human.sum(), data.purchasing.sum())
     assert counts == (report.total.clicks, report.total.human, report.total.purchasing)
+
+
+def silent(units: int) -> None:
+    """Hear of progress and say nothing."""
 
 
 def run(lake: Lake, capsys: pytest.CaptureFixture[str], *line: str) -> tuple[int, str, str]:

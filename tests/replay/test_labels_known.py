@@ -61,8 +61,12 @@ def labelled(lake: Lake, known_by: int = T) -> tuple[list[str], list[str], int]:
     return found.purchasing.to_pylist(), found.accounts.to_pylist(), found.scored
 
 
+def silent(units: int) -> None:
+    """Hear of progress and say nothing."""
+
+
 def gathered(snapshot: Snapshot) -> TrainingSet:
-    return training_set(snapshot, SPEC, SPAN, lambda units: None)
+    return training_set(snapshot, SPEC, SPAN, silent)
 
 
 def same(one: TrainingSet, other: TrainingSet) -> bool:
@@ -97,7 +101,7 @@ def test_a_training_set_knows_nothing_of_later_purchases(tmp_path: Path) -> None
     known = gathered(Snapshot.take(lake_of(tmp_path / "known", KNOWN)))
     both = Snapshot.take(lake_of(tmp_path / "both", [*KNOWN, *LATE]))
     assert same(known, gathered(both))
-    later = training_set(both, SPEC, SPAN, lambda units: None, known_by=T + HOUR)
+    later = training_set(both, SPEC, SPAN, silent, known_by=T + HOUR)
     assert not np.array_equal(known.human, later.human)
     assert not np.array_equal(known.purchasing, later.purchasing)
 
@@ -149,13 +153,13 @@ def test_slices_and_flags_of_several_days_fit_the_clicks(tmp_path: Path) -> None
     clicks.sort(key=lambda row: row["ts"])
     snapshot = Snapshot.take(configured(make_lake(tmp_path, clicks)))
     span = Span(START, START + 4 * day)
-    data = training_set(snapshot, SPEC, span, lambda units: None)
+    data = training_set(snapshot, SPEC, span, silent)
     keys = [f"device={c['device']},logged_in={str(c['logged_in']).lower()}" for c in clicks]
     assert [data.slice_keys[code] for code in data.slices] == keys
     assert data.slice_keys == tuple(sorted(set(keys)))
     assert data.slices.dtype == np.int32
     assert data.logged_in.tolist() == [c["logged_in"] for c in clicks]
     assert data.robotic.tolist() == [c["session_id"] == "s2" for c in clicks]
-    by_device = training_set(snapshot, SPEC, span, lambda units: None, slice_columns=["device"])
+    by_device = training_set(snapshot, SPEC, span, silent, slice_columns=["device"])
     assert by_device.slice_keys == ("device=app", "device=pc", "device=tv")
     assert same(replace(by_device, slices=data.slices, slice_keys=data.slice_keys), data)
