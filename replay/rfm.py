@@ -43,9 +43,7 @@ def rfm_scores(snapshot: Snapshot, known_by: int, *, threads: int = 2) -> pa.Tab
     purchases = snapshot.source("purchases", Span(min(0, known_by - 1), known_by))
     quintiles = {name: _QUINTILE.format(value=name) for name in ("latest", "bought", "amount")}
     with connect(threads) as connection:
-        return connection.sql(
-            _QUERY.format(purchases=purchases, **quintiles)
-        ).to_arrow_table()
+        return connection.sql(_QUERY.format(purchases=purchases, **quintiles)).to_arrow_table()
 
 
 def of_high_value(scores: pa.Table, threshold: int) -> pa.Array:

@@ -140,9 +140,7 @@ def run(lake: Lake, capsys: pytest.CaptureFixture[str], *line: str) -> tuple[int
     return (stop.value.code, *capsys.readouterr())
 
 
-def test_the_document(
-    lake: Lake, report: LabelReport, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_the_document(lake: Lake, report: LabelReport, capsys: pytest.CaptureFixture[str]) -> None:
     code, out, _ = run(lake, capsys, *LINE, "--json")
     document = json.loads(out)
     assert (code, document) == (0, report.to_json())

@@ -51,9 +51,7 @@ def test_scores_are_those_of_the_definition(
 
 def test_five_accounts_of_one_purchase_each(tmp_path: Path) -> None:
     amounts = [5, 4, 3, 2, 1]
-    purchases = [
-        bought(START + n * STEP, user, amounts[n], n) for n, user in enumerate("abcde")
-    ]
+    purchases = [bought(START + n * STEP, user, amounts[n], n) for n, user in enumerate("abcde")]
     assert scored(tmp_path, purchases, START + 9 * STEP) == {
         "a": (1, 1, 5),
         "b": (2, 1, 4),
@@ -72,7 +70,9 @@ def test_where_most_buy_once_buying_once_is_no_merit(tmp_path: Path) -> None:
 
 
 def test_an_account_alone_has_the_lowest_score(tmp_path: Path) -> None:
-    found = rfm_scores(Snapshot.take(make_lake(tmp_path, purchases=[bought(START, "a")])), START + 1)
+    found = rfm_scores(
+        Snapshot.take(make_lake(tmp_path, purchases=[bought(START, "a")])), START + 1
+    )
     assert found["score"].to_pylist() == [LOWEST]
 
 
