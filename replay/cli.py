@@ -38,6 +38,7 @@ COMMANDS: tuple[Entry, ...] = (
     Entry("skew", "replay.commands.skew:skew", "Compare logged features with recomputed ones."),
     Entry("sql", "replay.commands.sql:sql", "Query the lake with DuckDB, read-only."),
     Entry("lake", "replay.commands.lake:lake", "Look after the lake's files."),
+    Entry("labels", "replay.commands.labels:labels", "Count the clicks that stand for humans."),
     Entry("train", "replay.commands.train:train", "Train a model version on weak labels."),
     Entry("models", "recovery.commands.models:models", "List, show and promote model versions."),
     Entry("verdicts", "recovery.commands.verdicts:verdicts", "Publish corrections and undo them."),

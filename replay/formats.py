@@ -9,6 +9,7 @@ from rich.table import Table
 from scorer.metrics import Share
 
 BAR_WIDTH = 30
+BARS = "▁▂▃▄▅▆▇█"
 
 
 def money(micros: int, currency: str, *, signed: bool = False) -> str:
@@ -42,6 +43,15 @@ def bar(part: int, whole: int) -> str:
     """
     share = part / whole if whole else 0.0
     return f"{share:7.2%} " + ("█" * round(share * BAR_WIDTH) or ("▏" if part else ""))
+
+
+def strip(values: Iterable[int], most: int) -> str:
+    """Draw counts as a row of bars, the highest for `most`, and a dot for none.
+
+    >>> strip([0, 1, 4, 8], 8), strip([0, 0], 0)
+    ('·▁▄█', '··')
+    """
+    return "".join(BARS[-(-value * len(BARS) // most) - 1] if value else "·" for value in values)
 
 
 class _PlainTable(Table):

@@ -1,15 +1,36 @@
-"""Weak labels: the clicks that led to a purchase, and so stand for humans.
+"""Weak labels: which clicks stand for humans, as known at some moment.
 
-A purchase names its click, or else counts for the same user's last click (in log order) at most
-`attribution_hours` before it, of the same advertiser where the purchase names one.
+A click is human where it led to a purchase, or where its account has a high RFM score
+(`replay.rfm`); all others are non-human. A purchase names its click, or else counts for the same
+user's last click (in log order) at most `attribution_hours` before it, of the same advertiser where
+the purchase names one.
+
+Labels look at one moment, `known_by`, through two clocks: a purchase counts where it is in the
+snapshot and where `ts` + `arrival_minutes` < `known_by`. The second rule holds for a log that was
+brought in at once, whose commits don't say when each purchase had arrived.
+
+An account's score, too, is that of `known_by` and not of the click. A label is what is known of a
+click afterwards, at training, as a purchase that follows the click is; only features must keep to
+what stood before it, and no spec may hold RFM. Scores as of each click would rank all accounts anew
+for every click, and call a customer's first clicks non-human although all is known by now.
 """
 
-import pyarrow as pa
+from dataclasses import dataclass
 
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from replay.errors import OutsideLog
+from replay.rfm import of_high_value, rfm_scores
 from replay.snapshot import Snapshot, connect
 from replay.span import Span
 
+MINUTE = 60_000_000
 HOUR = 3_600_000_000
+
+Flags = npt.NDArray[np.bool_]
 
 # A tie in ts is settled before the as-of join, by log order; `nearest` then has one row per time.
 _QUERY = """
@@ -64,3 +85,49 @@ def purchasing_clicks(
             params={"attribution": attribution, "until": span.end},
         ).to_arrow_table()
     return found["click_id"].combine_chunks()
+
+
+@dataclass(frozen=True)
+class Labels:
+    """What makes a span's clicks human: their ids, or those of their accounts; both sorted.
+
+    `scored` is how many accounts have an RFM score.
+
+    >>> labels = Labels(pa.array(["c1"]), pa.array(["u2"]), scored=2)
+    >>> clicks = pa.table({"click_id": ["c1", "c2", "c3"], "user_id": ["u1", "u2", None]})
+    >>> [flags.tolist() for flags in labels.of(clicks)]
+    [[True, False, False], [False, True, False]]
+    """
+
+    purchasing: pa.Array
+    accounts: pa.Array
+    scored: int
+
+    def of(self, clicks: pa.Table) -> tuple[Flags, Flags]:
+        """Tell which clicks (click_id, user_id) are purchasing, and which of a high-RFM account."""
+        purchasing = pc.is_in(clicks["click_id"], value_set=self.purchasing)
+        high_rfm = pc.is_in(clicks["user_id"], value_set=self.accounts)
+        return purchasing.to_numpy(), high_rfm.to_numpy()
+
+
+def weak_labels(snapshot: Snapshot, span: Span, known_by: int, *, threads: int = 2) -> Labels:
+    """Return what labels the clicks of `span` by the purchases known before `known_by` (µs).
+
+    The threshold of RFM scores, and how long a purchase takes to arrive, stand in `[labels]` of the
+    lake's `replay.toml`.
+    """
+    rules = snapshot.lake.config.labels
+    arrived = known_by - rules.arrival_minutes * MINUTE
+    scores = rfm_scores(snapshot, arrived, threads=threads)
+    return Labels(
+        purchasing_clicks(snapshot, span, arrived, threads=threads),
+        of_high_value(scores, rules.rfm_threshold),
+        scores.num_rows,
+    )
+
+
+def no_clicks(snapshot: Snapshot, span: Span) -> OutsideLog:
+    """Return the error of a span without clicks, which leave nothing to label."""
+    log = snapshot.log_span()
+    covers = f"the log covers {log}" if log else "the log is empty"
+    return OutsideLog(f"no click in {span}; {covers}")

@@ -29,6 +29,7 @@ class TrainingRecord(_Strict):
     end: AwareDatetime
     as_of: AwareDatetime | None = None
     table_versions: dict[str, int] = Field(default_factory=dict)
+    labels: dict[str, int] = Field(default_factory=dict)  # the settings that labels hang on
     seed: int
     device: str
     epochs: int

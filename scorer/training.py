@@ -18,7 +18,7 @@ from torch.nn.functional import softplus
 
 from scorer.calibration import Calibration, check_budget, threshold_at
 from scorer.errors import NotTrainable
-from scorer.metrics import Share, fpr, ivr
+from scorer.metrics import Flags, Share, fpr, ivr
 from scorer.models import Architecture, build
 from scorer.scoring import BATCH_ROWS, Facts, Reals, Scorer, choose_device
 from scorer.spec import Spec
@@ -32,12 +32,22 @@ Tell = Callable[[int, float, float], None]  # epoch, loss, held-out loss
 
 @dataclass(frozen=True)
 class TrainingSet:
-    """Clicks of [start, end) in log order: features as the replay streams them, and weak labels."""
+    """Clicks of [start, end) in log order: features as the replay streams them, and weak labels.
+
+    `human` is the label that is fitted to. `purchasing` clicks, a subset of the human ones, stand
+    for humans in the FPR; those of a `robotic` session (`metrics.robotic`) in robotic coverage.
+    `slices` numbers each click's slice, whose name is at that place of `slice_keys`.
+    """
 
     facts: Facts  # (F, n)
     reals: Reals  # (R, n)
     ts: npt.NDArray[np.int64]  # (n,), µs, ascending
-    human: npt.NDArray[np.bool_]  # (n,)
+    human: Flags  # (n,)
+    purchasing: Flags  # (n,)
+    robotic: Flags  # (n,)
+    logged_in: Flags  # (n,)
+    slices: npt.NDArray[np.int32]  # (n,)
+    slice_keys: tuple[str, ...]  # sorted, each of some click
     start: int
     end: int
 
@@ -111,14 +121,17 @@ def check(data: TrainingSet, spec: Spec) -> None:
             raise NotTrainable(
                 f"feature {name} is {values[row]} at click {row:,} of the span; correct the profile"
             )
-    humans, edge = int(data.human.sum()), data.held_out
-    if not humans:
+    human, edge = data.human, data.held_out
+    if not data.purchasing.any():
         raise NotTrainable("no purchasing click in the span, so nothing says what a human is")
-    if humans == len(data.human):
-        raise NotTrainable("every click in the span led to a purchase: there is one class only")
-    for part, rows in (("first four fifths", slice(edge)), ("last fifth", slice(edge, None))):
-        if not data.human[rows].any() or data.human[rows].all():
-            kind = "purchasing clicks" if not data.human[rows].any() else "other clicks"
+    if human.all():
+        raise NotTrainable("every click in the span stands for a human: there is one class only")
+    for part, rows, needed in (
+        ("first four fifths", slice(edge), human),
+        ("last fifth", slice(edge, None), data.purchasing),  # the FPR is measured there
+    ):
+        if not needed[rows].any() or human[rows].all():
+            kind = "purchasing clicks" if not needed[rows].any() else "other clicks"
             raise NotTrainable(
                 f"the {part} of the span's time holds no {kind}; choose a longer --from --to"
             )
@@ -207,16 +220,18 @@ def _calibrated(fitting: _Fitting, data: TrainingSet, settings: Settings, device
     edge = data.held_out
     scorer = Scorer(fitting.module)
     p = scorer.probabilities(data.facts[:, edge:], data.reals[:, edge:], device)
-    human = data.human[edge:]
-    threshold = threshold_at(settings.fpr_budget, p[human])
+    human, purchasing = data.human[edge:], data.purchasing[edge:]
+    threshold = threshold_at(settings.fpr_budget, p[purchasing])
     invalid = p >= np.float32(threshold)
     metrics: Metrics = {
         "rows": len(data.human),
         "humans": int(data.human.sum()),
+        "purchasing": int(data.purchasing.sum()),
         "held_out_rows": len(human),
         "held_out_humans": int(human.sum()),
+        "held_out_purchasing": int(purchasing.sum()),
         **_measured("ivr", ivr(invalid)),
-        **_measured("fpr", fpr(invalid, human)),
+        **_measured("fpr", fpr(invalid, purchasing)),
         "threshold": threshold,
     }
     calibration = Calibration(overall=threshold, fpr_budget=settings.fpr_budget)

@@ -3,7 +3,7 @@
 import click
 
 from replay.console import home_option, json_option, open_lake, print_json, progress, screen, warn
-from replay.formats import described
+from replay.formats import BARS, described
 from replay.snapshot import Snapshot, reading
 from replay.span import Span, now_micros, parse_time
 from replay.training import Request, train_version
@@ -12,8 +12,6 @@ from scorer.models import ARCHITECTURES
 from scorer.scoring import DEVICES
 from scorer.spec import load_spec
 from scorer.training import Settings
-
-BARS = "▁▂▃▄▅▆▇█"
 
 
 @click.command()
@@ -51,8 +49,9 @@ def train(
 ) -> None:
     """Train a model version on weak labels.
 
-    Clicks that led to a purchase before --to stand for humans, all others for robots. The last
-    fifth of the time is held out: it stops the fitting and carries the threshold.
+    Clicks that led to a purchase before --to stand for humans, as do those of accounts that buy
+    much and often; all others stand for robots (`replay labels` counts them). The last fifth of
+    the time is held out: it stops the fitting and carries the threshold.
 
     \b
     Example:
@@ -69,8 +68,8 @@ def train(
     manifest = version.manifest
     if (high := float(manifest.metrics["fpr_high"] or 0)) > fpr_budget:
         warn(
-            f"{manifest.metrics['held_out_humans']} held-out purchasing clicks can't show an FPR "
-            f"of {fpr_budget:.2%}: it may be up to {high:.2%}"
+            f"{manifest.metrics['held_out_purchasing']} held-out purchasing clicks can't show an "
+            f"FPR of {fpr_budget:.2%}: it may be up to {high:.2%}"
         )
     if as_json:
         print_json({"digest": version.digest, **manifest.model_dump(mode="json")})
@@ -86,9 +85,9 @@ def _show(manifest: Manifest, losses: list[float]) -> None:
     metrics = manifest.metrics
     rows = {
         "version": f"{manifest.name} ({manifest.architecture})",
-        "trained on": f"{metrics['rows']:,} clicks, {metrics['humans']:,} of them purchasing",
+        "trained on": f"{metrics['rows']:,} clicks, {metrics['purchasing']:,} of them purchasing",
         "held out": f"{metrics['held_out_rows']:,} clicks, "
-        f"{metrics['held_out_humans']:,} of them purchasing",
+        f"{metrics['held_out_purchasing']:,} of them purchasing",
         "epochs": f"{len(losses)}, held-out loss {sparkline(losses)} {min(losses):.4f}",
         "threshold": f"{metrics['threshold']:.6f}",
         "FPR held out": interval(manifest, "fpr"),

@@ -88,7 +88,7 @@ def test_clicks_after_the_span_change_nothing_in_it(lake: Lake) -> None:
     rows = part.facts.shape[1]
     assert np.array_equal(part.facts, whole.facts[:, :rows])
     assert np.array_equal(part.reals, whole.reals[:, :rows])
-    assert part.human.sum() < whole.human[:rows].sum()  # later purchases are not yet known
+    assert part.purchasing.sum() < whole.purchasing[:rows].sum()  # later ones are not yet known
 
 
 @pytest.mark.parametrize(

@@ -37,10 +37,22 @@ def stored(registry: Registry, name: str, architecture: str = "mlp", seed: int =
 
 
 def training_set(rows: int = 3_000, seed: int = 0, buyers: float = 0.2) -> TrainingSet:
-    """Robots click fast and never buy; some of the humans' clicks lead to a purchase."""
+    """Robots click fast and never buy; some of the humans' clicks are known to be humans'."""
     random = np.random.default_rng(seed)
     robot = random.random(rows) < 0.3
     facts, reals = features(rows, seed)
     facts[:16] = random.geometric(np.where(robot, 0.02, 0.4), size=(16, rows))
     human = ~robot & (random.random(rows) < buyers)
-    return TrainingSet(facts, reals, np.arange(rows) * 10, human, 0, rows * 10)
+    return TrainingSet(
+        facts=facts,
+        reals=reals,
+        ts=np.arange(rows) * 10,
+        human=human,
+        purchasing=human & (random.random(rows) < 0.7),  # the others have high RFM
+        robotic=robot & (random.random(rows) < 0.5),
+        logged_in=random.random(rows) < 0.5,
+        slices=random.integers(0, 3, rows).astype(np.int32),
+        slice_keys=("device=app", "device=pc", "device=tv"),
+        start=0,
+        end=rows * 10,
+    )

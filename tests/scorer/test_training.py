@@ -77,10 +77,12 @@ def test_held_out_clicks_do_not_shape_the_weights() -> None:
 def test_metrics_are_those_of_the_held_out_clicks() -> None:
     data = training_set()
     trained = train(data, SPEC, "logistic", replace(QUICK, fpr_budget=0.1))
-    called, human = invalid(trained, data)[data.held_out :], data.human[data.held_out :]
+    held_out = slice(data.held_out, None)
+    called, human = invalid(trained, data)[held_out], data.purchasing[held_out]
     metrics = trained.metrics
     assert metrics["rows"] == len(data.human)
-    assert metrics["held_out_humans"] == human.sum()
+    assert metrics["held_out_humans"] == data.human[held_out].sum() > human.sum()
+    assert metrics["held_out_purchasing"] == human.sum()
     assert metrics["ivr"] == called.mean()
     assert metrics["fpr"] == called[human].mean() <= 0.1
     assert metrics["fpr"] > (0.1 * human.sum() - 1) / human.sum()  # as many as the budget allows
@@ -101,7 +103,8 @@ def test_fitting_stops_when_the_held_out_loss_rises_and_keeps_the_best() -> None
 
 def labelled(first: list[bool], last: list[bool]) -> TrainingSet:
     """Eight clicks in the first four fifths of the time and two in the last."""
-    return replace(training_set(10), human=np.array(first + last), end=100)
+    human = np.array(first + last)
+    return replace(training_set(10), human=human, purchasing=human, end=100)
 
 
 NONE, ALL = [False] * 8, [True] * 8
@@ -124,6 +127,15 @@ def test_labels_that_nothing_can_be_learned_from(data: TrainingSet, words: str) 
         train(data, SPEC, "mlp", QUICK)
     assert words in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(("bought", "words"), [(None, "in the span"), (0, "the last fifth")])
+def test_high_rfm_is_no_purchase(bought: int | None, words: str) -> None:
+    data = labelled(SOME, [True, False])
+    purchasing = np.arange(10) == bought if bought is not None else np.zeros(10, np.bool_)
+    with pytest.raises(NotTrainable, match=words) as caught:
+        train(replace(data, purchasing=purchasing), SPEC, "mlp", QUICK)
+    assert "no purchasing click" in str(caught.value)
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
