@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.compute as pc
 
 from replay.console import Advance
@@ -16,9 +17,12 @@ from replay.span import Span, to_datetime
 from scorer.manifest import TrainingRecord
 from scorer.registry import ModelVersion, Registry
 from scorer.scoring import choose_device
+from scorer.slices import DEFAULT_COLUMNS, slice_codes
 from scorer.spec import Spec
-from scorer.training import Settings, Tell, Trained, TrainingSet, check_spec, train
+from scorer.training import Settings, Tell, Trained, TrainingSet, check_choices, train
 from scorer.versions import check_name
+
+SLICE_COLUMNS = list(DEFAULT_COLUMNS)
 
 
 @dataclass(frozen=True)
@@ -48,7 +52,7 @@ def train_version(
     registry = open_registry(lake)
     check_name(request.name)
     registry.check_free(request.name)
-    check_spec(request.spec)
+    check_choices(request.spec, request.architecture, request.settings)
     data = training_set(snapshot, request.spec, request.span, advance)
     trained = train(data, request.spec, request.architecture, request.settings, tell)
     with writing(registry.folder):
@@ -69,9 +73,10 @@ def training_set(snapshot: Snapshot, spec: Spec, span: Span, advance: Advance) -
     Raises OutsideLog where the span holds no click.
     """
     humans = purchasing_clicks(snapshot, span, known_by=span.end)
-    slices, labels = [], []
-    for piece in stream(snapshot, spec, span):
+    slices, labels, clicks = [], [], []
+    for piece in stream(snapshot, spec, span, columns=SLICE_COLUMNS):
         slices.append((piece.facts, piece.reals, piece.clicks["ts"].to_numpy()))
+        clicks.append(piece.clicks.select(SLICE_COLUMNS))
         labels.append(pc.is_in(piece.clicks["click_id"], value_set=humans).to_numpy())
         advance(piece.clicks.num_rows)
     if not sum(len(label) for label in labels):
@@ -80,11 +85,18 @@ def training_set(snapshot: Snapshot, spec: Spec, span: Span, advance: Advance) -
         raise OutsideLog(f"no click in {span}; {covers}")
     facts, reals, ts = (list(part) for part in zip(*slices, strict=True))
     slices.clear()
+    human, columns = np.concatenate(labels), pa.concat_tables(clicks)
+    codes, keys = slice_codes(columns, SLICE_COLUMNS)
     return TrainingSet(
         facts=np.concatenate(facts, axis=1),
         reals=np.concatenate(reals, axis=1),
         ts=np.concatenate(ts),
-        human=np.concatenate(labels),
+        human=human,
+        purchasing=human,
+        robotic=np.zeros(len(human), np.bool_),
+        logged_in=columns["logged_in"].to_numpy(),
+        slices=codes.astype(np.int32),
+        slice_keys=tuple(keys),
         start=span.start,
         end=span.end,
     )
@@ -98,6 +110,7 @@ def _record(snapshot: Snapshot, request: Request, trained: Trained) -> TrainingR
         table_versions=snapshot.versions,
         seed=request.settings.seed,
         device=choose_device(request.settings.device),
+        weight_cap=request.settings.weight_cap if request.settings.weights else None,
         epochs=len(trained.losses),
         losses=tuple(trained.losses),
         held_out_losses=tuple(trained.held_out_losses),
