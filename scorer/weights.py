@@ -46,7 +46,8 @@ def cell_weights(
     """Give every non-empty cell the same total weight, but no click more than `cap`.
 
     `ts` is in µs, UTC; hours and weekdays are those of `zone`. Before the cap the mean weight is 1;
-    a cell that the cap touches carries less than the others. Raises BadInput for a cap below 1.
+    a cell that the cap touches carries less than the others. Raises BadInput where the cap is no
+    finite number of at least 1.
 
     >>> ts = np.array([0, 1, 2, 3_600_000_000])              # three in the first hour, one after it
     >>> flags = np.zeros(4, dtype=np.bool_)
@@ -74,9 +75,9 @@ def label_weights(human: Flags) -> SampleWeights:
 
 
 def check_cap(cap: float) -> None:
-    """Raise BadInput where a weight cap is not at least 1, the mean weight."""
-    if not cap >= 1:
-        raise BadInput(f"a weight cap of {cap:g} is below the mean weight: give one of at least 1")
+    """Raise BadInput where a weight cap is no finite number of at least 1, the mean weight."""
+    if not 1 <= cap < np.inf:
+        raise BadInput(f"a weight cap of {cap:g} can't be used: give a number of at least 1")
 
 
 def _even(cells: Integers, most: int, cap: float) -> SampleWeights:

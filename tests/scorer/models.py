@@ -36,11 +36,28 @@ def stored(registry: Registry, name: str, architecture: str = "mlp", seed: int =
     return registry.write(name, module(architecture, seed), SPEC, Calibration(overall=0.5))
 
 
-def training_set(rows: int = 3_000, seed: int = 0, buyers: float = 0.2) -> TrainingSet:
-    """Robots click fast and never buy; some of the humans' clicks lead to a purchase."""
+def training_set(
+    rows: int = 3_000, seed: int = 0, buyers: float = 0.2, apart: int = 10
+) -> TrainingSet:
+    """Robots click fast and never buy; some of the humans' clicks lead to a purchase.
+
+    Clicks come `apart` µs from each other; about half of them are logged in.
+    """
     random = np.random.default_rng(seed)
     robot = random.random(rows) < 0.3
     facts, reals = features(rows, seed)
     facts[:16] = random.geometric(np.where(robot, 0.02, 0.4), size=(16, rows))
     human = ~robot & (random.random(rows) < buyers)
-    return TrainingSet(facts, reals, np.arange(rows) * 10, human, 0, rows * 10)
+    return TrainingSet(
+        facts=facts,
+        reals=reals,
+        ts=np.arange(rows) * apart,
+        human=human,
+        purchasing=human,
+        robotic=robot,
+        logged_in=facts[SPEC.facts.index("logged_in")] > 0,
+        slices=np.zeros(rows, np.int32),
+        slice_keys=("device=desktop,logged_in=true",),
+        start=0,
+        end=rows * apart,
+    )
