@@ -10,7 +10,7 @@ from scorer.errors import NotTrainable
 from scorer.fitting import Rows, Schedule, fit
 from tests.scorer.models import SPEC, features, module
 
-STILL = Schedule(epochs=60, patience=60, rate=0.0)  # nothing moves: every epoch's loss is the same
+STILL = Schedule(epochs=120, patience=120, rate=0.0)  # nothing moves: every epoch's loss is the same
 
 
 def rows(count: int = 1_500, humans: float = 0.1, seed: int = 0) -> Rows:
@@ -40,7 +40,7 @@ def test_the_loss_is_the_weighted_mean_of_all_clicks(humans: float) -> None:
     plain = weighted_loss(replace(given, weights=torch.ones(len(given.human))))
     assert abs(expected - plain) > 0.05 * expected  # so that weights are seen
     assert losses.held_out[0] == pytest.approx(expected, rel=1e-5)
-    assert np.mean(losses.fitted) == pytest.approx(expected, rel=0.02)
+    assert np.mean(losses.fitted) == pytest.approx(expected, rel=0.03)
 
 
 def test_the_scale_of_weights_is_no_matter() -> None:
@@ -64,7 +64,7 @@ def test_a_heavy_click_decides_between_alike_ones() -> None:
     weights[0], weights[199] = 300, 300
     given = Rows(facts, torch.zeros(5, 200), human, weights)
     fitted = module("logistic")
-    fit(fitted, given, given, Schedule(epochs=40, rate=0.05, l2=0.0))
+    fit(fitted, given, given, Schedule(epochs=60, patience=60, rate=3e-3, l2=0.0))
     with torch.no_grad():
         robotic = torch.sigmoid(fitted(given.facts, given.reals))
     assert robotic[0] == pytest.approx(99 / 399, abs=0.05)
