@@ -7,6 +7,7 @@ import torch
 from scorer.fitting import Rows, Schedule, fit
 from scorer.models import build
 from scorer.models.dcn import Dcn
+from scorer.models.plain import plain_inputs
 from scorer.scoring import Scorer
 from scorer.spec import parse_spec
 from scorer.training import Settings, train
@@ -45,11 +46,12 @@ def by_hand(built: Dcn, x0: list[float]) -> float:
 @pytest.mark.parametrize("layers", [1, 2, 3])
 def test_the_logit_is_the_papers(layers: int) -> None:
     built = dcn(layers=layers, rank=3)
-    facts, reals = (torch.from_numpy(x).double() for x in features(3))
-    x0 = built.inputs(facts, reals).tolist()
-    expected = [by_hand(built, row) for row in x0]
-    assert built(facts, reals).tolist() == pytest.approx(expected, rel=1e-6)
-    assert built.plain()(facts.numpy(), reals.numpy()) == pytest.approx(expected, rel=1e-6)
+    facts, reals = (x.astype(np.float64) for x in features(3))
+    torch_facts, torch_reals = torch.from_numpy(facts), torch.from_numpy(reals)
+    expected = [by_hand(built, x0) for x0 in built.inputs(torch_facts, torch_reals).tolist()]
+    assert built(torch_facts, torch_reals).tolist() == pytest.approx(expected, rel=1e-9)
+    expected = [by_hand(built, x0) for x0 in plain_inputs(built.inputs)(facts, reals)[:, 0].tolist()]
+    assert built.plain()(facts, reals) == pytest.approx(expected, rel=1e-9)
 
 
 def test_the_rank_is_a_quarter_of_the_inputs() -> None:
