@@ -27,6 +27,30 @@ class ServeConfig(BaseModel):
     spool: str | None = None
 
 
+class LabelsConfig(BaseModel):
+    """`[labels]`: who stands for a human, and when a purchase is known.
+
+    Every click of an account with an RFM score of `rfm_threshold` (3 to 15; 16 is none) or more is
+    human. A purchase is known `arrival_minutes` after it happened.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+    rfm_threshold: int = Field(default=12, ge=3, le=16)
+    arrival_minutes: int = Field(default=0, ge=0, le=60 * 24 * 90)
+
+
+class TrainConfig(BaseModel):
+    """`[train]`: how versions are fitted; `weight_cap` is the most that one click may weigh.
+
+    The mean weight is 1. Where 1 click in 100 is human, halves of equal weight make 50 of each.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+    weight_cap: float = Field(default=100.0, ge=1, allow_inf_nan=False)
+
+
 class LakeConfig(BaseModel):
     """A lake's settings; `recovery` reads what gates and sinks hold."""
 
@@ -40,6 +64,8 @@ class LakeConfig(BaseModel):
     gates: dict[str, float] = {}
     sinks: dict[str, dict[str, Any]] = {}
     serve: ServeConfig = ServeConfig()
+    labels: LabelsConfig = LabelsConfig()
+    train: TrainConfig = TrainConfig()
 
 
 def read_config(home: Path) -> LakeConfig:

@@ -13,7 +13,7 @@ import torch
 from scorer.calibration import Calibration, check_budget, threshold_at
 from scorer.errors import NotTrainable
 from scorer.fitting import Losses, Rows, Schedule, Tell, fit
-from scorer.metrics import Share, fpr, ivr, robotic_coverage
+from scorer.metrics import Flags, Share, fpr, ivr, robotic_coverage
 from scorer.models import Architecture, build
 from scorer.scoring import Facts, Reals, Scorer, choose_device
 from scorer.spec import Spec
@@ -24,22 +24,26 @@ __all__ = ["Settings", "Tell", "Trained", "TrainingSet", "check_choices", "train
 HELD_OUT = 0.2
 
 Metrics = dict[str, int | float | None]
-Flags = npt.NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
 class TrainingSet:
-    """Clicks of [start, end) in log order: features as the replay streams them, and weak labels."""
+    """Clicks of [start, end) in log order: features as the replay streams them, and weak labels.
+
+    `human` is the label that is fitted to. `purchasing` clicks, a subset of the human ones, stand
+    for humans in the FPR; those of a `robotic` session (`metrics.robotic`) in robotic coverage.
+    `slices` numbers each click's slice, whose name is at that place of `slice_keys`.
+    """
 
     facts: Facts  # (F, n)
     reals: Reals  # (R, n)
     ts: npt.NDArray[np.int64]  # (n,), µs, ascending
-    human: Flags  # (n,), the label: purchasing, or of an account with high RFM
-    purchasing: Flags  # (n,), a subset of human: purchases stand for humans in FPR
-    robotic: Flags  # (n,), click of a robotic session, for coverage
+    human: Flags  # (n,)
+    purchasing: Flags  # (n,)
+    robotic: Flags  # (n,)
     logged_in: Flags  # (n,)
-    slices: npt.NDArray[np.int32]  # (n,), places in slice_keys
-    slice_keys: tuple[str, ...]  # sorted
+    slices: npt.NDArray[np.int32]  # (n,)
+    slice_keys: tuple[str, ...]  # sorted, each of some click
     start: int
     end: int
 
@@ -126,20 +130,17 @@ def _check(data: TrainingSet, spec: Spec) -> None:
             raise NotTrainable(
                 f"feature {name} is {values[row]} at click {row:,} of the span; correct the profile"
             )
-    if not data.human.any():
-        raise NotTrainable(
-            "no purchasing click in the span, nor one of an account with high RFM, so nothing says "
-            "what a human is"
-        )
+    if not data.purchasing.any():
+        raise NotTrainable("no purchasing click in the span, so nothing says what a human is")
     if data.human.all():
         raise NotTrainable("every click in the span stands for a human: there is one class only")
     edge = data.held_out
-    _check_part("first four fifths", {"human": data.human[:edge], "other": ~data.human[:edge]})
-    _check_part("last fifth", {"purchasing": data.purchasing[edge:], "other": ~data.human[edge:]})
+    _check_part("first four fifths", data.human[:edge], ~data.human[:edge])
+    _check_part("last fifth", data.purchasing[edge:], ~data.human[edge:])  # the FPR is taken there
 
 
-def _check_part(part: str, kinds: dict[str, Flags]) -> None:
-    for kind, flags in kinds.items():
+def _check_part(part: str, purchasing: Flags, other: Flags) -> None:
+    for kind, flags in (("purchasing", purchasing), ("other", other)):
         if not flags.any():
             raise NotTrainable(
                 f"the {part} of the span's time holds no {kind} clicks; choose a longer --from --to"

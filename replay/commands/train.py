@@ -66,10 +66,17 @@ def train(
       replay train --from 2026-03-01 --to 2026-03-02 --name v2
     """
     now = now_micros()
-    settings = Settings(seed=seed, device=device, fpr_budget=fpr_budget, weights=not no_weights)
     span = Span(parse_time(from_, now), parse_time(to, now))
+    lake = open_lake(home)
+    settings = Settings(
+        seed=seed,
+        device=device,
+        fpr_budget=fpr_budget,
+        weights=not no_weights,
+        weight_cap=lake.config.train.weight_cap,
+    )
     request = Request(name, span, load_spec(spec), arch, settings)
-    lake, tell = open_lake(home), partial(_tell, settings.epochs)
+    tell = partial(_tell, settings.epochs)
     snapshot = Snapshot.take(lake, None if as_of is None else parse_time(as_of, now))
     with reading(snapshot), progress("features", snapshot.rows("clicks", span)) as advance:
         version, trained = train_version(lake, snapshot, request, advance, tell)

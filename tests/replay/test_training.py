@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -110,6 +111,20 @@ def test_without_weights(lake: Lake, capsys: pytest.CaptureFixture[str]) -> None
     training = open_versions(lake).manifest("plain").training
     assert training is not None
     assert training.weight_cap is None
+
+
+def test_the_lakes_weight_cap(
+    tmp_path: Path, lake: Lake, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shutil.copytree(lake.home, tmp_path / "capped")
+    with (tmp_path / "capped" / "replay.toml").open("a") as file:
+        file.write("\n[train]\nweight_cap = 1.5\n")
+    capped = Lake.open(tmp_path / "capped")
+    code, out, _ = run(capped, capsys, *LINE, "--name", "capped", "--json")
+    assert code == 0
+    shown = json.loads(out)
+    assert shown["training"]["weight_cap"] == 1.5
+    assert shown["metrics"]["capped_clicks"] > 0
 
 
 def test_a_deep_and_cross_network(lake: Lake, capsys: pytest.CaptureFixture[str]) -> None:

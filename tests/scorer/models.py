@@ -39,9 +39,9 @@ def stored(registry: Registry, name: str, architecture: str = "mlp", seed: int =
 def training_set(
     rows: int = 3_000, seed: int = 0, buyers: float = 0.2, apart: int = 10
 ) -> TrainingSet:
-    """Robots click fast and never buy; some of the humans' clicks lead to a purchase.
+    """Robots click fast and never buy; some of the humans' clicks are known to be humans'.
 
-    Clicks come `apart` µs from each other; about half of them are logged in.
+    Clicks come `apart` µs from each other.
     """
     random = np.random.default_rng(seed)
     robot = random.random(rows) < 0.3
@@ -53,11 +53,11 @@ def training_set(
         reals=reals,
         ts=np.arange(rows) * apart,
         human=human,
-        purchasing=human,
-        robotic=robot,
-        logged_in=facts[SPEC.facts.index("logged_in")] > 0,
-        slices=np.zeros(rows, np.int32),
-        slice_keys=("device=desktop,logged_in=true",),
+        purchasing=human & (random.random(rows) < 0.7),  # the others have high RFM
+        robotic=robot & (random.random(rows) < 0.5),
+        logged_in=random.random(rows) < 0.5,
+        slices=random.integers(0, 3, rows).astype(np.int32),
+        slice_keys=("device=app", "device=pc", "device=tv"),
         start=0,
         end=rows * apart,
     )
