@@ -97,7 +97,9 @@ def test_clicks_after_the_span_change_nothing_in_it(lake: Lake) -> None:
 def test_weights_are_told_of(lake: Lake, capsys: pytest.CaptureFixture[str]) -> None:
     code, out, err = run(lake, capsys, *LINE, "--name", "weighted")
     assert code == 0
-    assert re.search(r"weights +\d+ cells, worth [\d,]+ clicks without weights; \d+ clicks held", out)
+    assert re.search(
+        r"weights +\d+ cells, worth [\d,]+ clicks without weights; \d+ clicks held", out
+    )
     assert "epoch 1 of at most 40: loss " in err
     training = open_versions(lake).manifest("weighted").training
     assert training is not None

@@ -50,7 +50,9 @@ def test_the_logit_is_the_papers(layers: int) -> None:
     torch_facts, torch_reals = torch.from_numpy(facts), torch.from_numpy(reals)
     expected = [by_hand(built, x0) for x0 in built.inputs(torch_facts, torch_reals).tolist()]
     assert built(torch_facts, torch_reals).tolist() == pytest.approx(expected, rel=1e-9)
-    expected = [by_hand(built, x0) for x0 in plain_inputs(built.inputs)(facts, reals)[:, 0].tolist()]
+    expected = [
+        by_hand(built, x0) for x0 in plain_inputs(built.inputs)(facts, reals)[:, 0].tolist()
+    ]
     assert built.plain()(facts, reals) == pytest.approx(expected, rel=1e-9)
 
 

@@ -10,7 +10,9 @@ from scorer.errors import NotTrainable
 from scorer.fitting import Rows, Schedule, fit
 from tests.scorer.models import SPEC, features, module
 
-STILL = Schedule(epochs=120, patience=120, rate=0.0)  # nothing moves: every epoch's loss is the same
+STILL = Schedule(
+    epochs=120, patience=120, rate=0.0
+)  # nothing moves: every epoch's loss is the same
 
 
 def rows(count: int = 1_500, humans: float = 0.1, seed: int = 0) -> Rows:
