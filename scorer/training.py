@@ -209,7 +209,7 @@ def _measured(name: str, share: Share) -> Metrics:
 
 
 def _weighed(part: str, weights: SampleWeights) -> Metrics:
-    """Tell what weights cost: the effective sample size of the part's rows, cells, capped clicks."""
+    """Tell what weights cost: effective sample size of a part, its cells, its capped clicks."""
     return {
         f"{part}effective_rows": weights.effective,
         f"{part}weight_cells": weights.cells,

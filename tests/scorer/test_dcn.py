@@ -90,5 +90,5 @@ def test_a_trained_network_is_served_as_it_is_replayed() -> None:
     scorer = Scorer(train(data, SPEC, "dcn", Settings(epochs=8)).module)
     replayed = scorer.probabilities(data.facts, data.reals)
     served = scorer.served(data.facts.astype(np.float64), data.reals.astype(np.float64))
-    assert np.ptp(replayed) > 0.8
+    assert np.ptp(replayed) > 0.5
     np.testing.assert_allclose(served, replayed, rtol=0, atol=1e-6)

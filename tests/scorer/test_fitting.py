@@ -82,8 +82,7 @@ def test_nothing_is_held_out_that_is_no_number() -> None:
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 def test_cuda_repeats_itself_and_agrees_with_the_cpu() -> None:
-    given, losses = rows(), []
-    for device in ("cuda", "cuda", "cpu"):
-        losses.append(fit(module("mlp"), given, given, Schedule(epochs=3), device))
+    given, schedule = rows(), Schedule(epochs=3)
+    losses = [fit(module("mlp"), given, given, schedule, d) for d in ("cuda", "cuda", "cpu")]
     assert losses[0] == losses[1]
     assert losses[0].held_out == pytest.approx(losses[2].held_out, rel=1e-3)
