@@ -34,7 +34,7 @@ def weighted_loss(given: Rows) -> float:
     return float(np.average(np.log1p(np.exp(signed)), weights=given.weights.numpy()))
 
 
-@pytest.mark.parametrize("humans", [0.02, 0.1, 0.5, 0.9])
+@pytest.mark.parametrize("humans", [0.02, 0.1, 0.9])
 def test_the_loss_is_the_weighted_mean_of_all_clicks(humans: float) -> None:
     given = rows(humans=humans)
     losses = fit(module("velocity"), given, given, STILL)
