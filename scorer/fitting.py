@@ -151,9 +151,8 @@ def _logits(module: Architecture, rows: Rows, places: Tensor) -> Tensor:
 @torch.no_grad()
 def _loss(module: Architecture, rows: Rows) -> float:
     """Return the weighted mean loss of all rows."""
-    parts = zip(
-        rows.facts.split(BATCH_ROWS * 8, 1), rows.reals.split(BATCH_ROWS * 8, 1), strict=True
-    )
+    both = (torch.split(t, BATCH_ROWS * 8, 1) for t in (rows.facts, rows.reals))
+    parts = zip(*both, strict=True)
     logits = torch.cat([module(*part) for part in parts])  # (n,)
     losses = softplus(torch.where(rows.human, logits, -logits)).double()
     return float((losses * rows.weights).sum() / rows.weights.double().sum())

@@ -109,7 +109,7 @@ def test_weights_are_told_of(lake: Lake, capsys: pytest.CaptureFixture[str]) -> 
 def test_without_weights(lake: Lake, capsys: pytest.CaptureFixture[str]) -> None:
     code, out, _ = run(lake, capsys, *LINE, "--name", "plain", "--no-weights")
     assert code == 0
-    assert re.search(r"weights +by label alone, worth [\d,]+ clicks without weights\n", out)
+    assert re.search(r"weights +by label alone, worth [\d,]+ clicks without weights *\n", out)
     training = open_versions(lake).manifest("plain").training
     assert training is not None
     assert training.weight_cap is None

@@ -22,6 +22,7 @@ TIME = st.tuples(st.integers(-2, 3), st.sampled_from([-1, 0]), st.sampled_from([
     lambda t: SPRING + (t[0] + t[2]) * HALF_HOUR + t[1]
 )
 Click = tuple[int, bool, bool]  # ts, logged in, human
+Cell = tuple[int, int, bool, bool]  # hour, weekday, logged in, human
 CLICKS = st.lists(st.tuples(TIME, st.booleans(), st.booleans()), min_size=1, max_size=25)
 ZONE = st.sampled_from(["UTC", "Europe/Berlin", "Asia/Kolkata"])
 
@@ -31,14 +32,14 @@ def weigh(clicks: list[Click], cap: float = NO_CAP, zone: str = "UTC") -> Sample
     return cell_weights(ts, logged_in, human, cap, zone)
 
 
-def cell(click: Click, zone: str) -> tuple[int, int, bool, bool]:
+def cell(click: Click, zone: str) -> Cell:
     moment = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=click[0])
     local = moment.astimezone(ZoneInfo(zone))
     return local.hour, local.weekday(), click[1], click[2]
 
 
-def totals(clicks: list[Click], weights: SampleWeights, zone: str) -> dict[object, float]:
-    found: dict[object, float] = {}
+def totals(clicks: list[Click], weights: SampleWeights, zone: str) -> dict[Cell, float]:
+    found: dict[Cell, float] = {}
     for click, value in zip(clicks, weights.values.tolist(), strict=True):
         found[cell(click, zone)] = found.get(cell(click, zone), 0.0) + value
     return found
