@@ -21,7 +21,7 @@ from scorer.registry import ModelVersion, Registry
 from scorer.scoring import choose_device
 from scorer.slices import DEFAULT_COLUMNS, slice_codes
 from scorer.spec import Spec
-from scorer.training import Settings, Tell, Trained, TrainingSet, check_spec, train
+from scorer.training import Settings, Tell, Trained, TrainingSet, check_choices, train
 from scorer.versions import check_name
 
 
@@ -52,7 +52,7 @@ def train_version(
     registry = open_registry(lake)
     check_name(request.name)
     registry.check_free(request.name)
-    check_spec(request.spec)
+    check_choices(request.spec, request.architecture, request.settings)
     data = training_set(snapshot, request.spec, request.span, advance)
     trained = train(data, request.spec, request.architecture, request.settings, tell)
     with writing(registry.folder):
@@ -130,6 +130,7 @@ def _record(snapshot: Snapshot, request: Request, trained: Trained) -> TrainingR
         labels={"attribution_hours": config.attribution_hours, **config.labels.model_dump()},
         seed=request.settings.seed,
         device=choose_device(request.settings.device),
+        weight_cap=request.settings.weight_cap if request.settings.weights else None,
         epochs=len(trained.losses),
         losses=tuple(trained.losses),
         held_out_losses=tuple(trained.held_out_losses),

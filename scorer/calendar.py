@@ -15,6 +15,7 @@ from scorer.spec import TimeParts
 
 MINUTE = 60_000_000
 DAY_MINUTES = 1440
+WEEK_HOURS = 168
 _EPOCH_WEEKDAY = 3  # 1970-01-01 was a Thursday; Monday is 0.
 
 
@@ -50,6 +51,15 @@ def _offsets(minutes: NDArray[np.int64], zone: ZoneInfo) -> NDArray[np.int64]:
 def _offset(moment: datetime) -> int:
     offset = moment.utcoffset()
     return 0 if offset is None else offset // timedelta(minutes=1)
+
+
+def hours_of_week(times: NDArray[np.int64], zone: str) -> NDArray[np.int64]:
+    """Return the local hour of the week of each time (µs, UTC): 0 is Monday's first, to 167.
+
+    >>> hours_of_week(np.array([0, 60 * MINUTE - 1, 60 * MINUTE]), "UTC").tolist()
+    [72, 72, 73]
+    """
+    return (local_minutes(times, zone) // 60 + 24 * _EPOCH_WEEKDAY) % WEEK_HOURS
 
 
 def time_features(times: NDArray[np.int64], spec: TimeParts, out: NDArray[np.float32]) -> None:

@@ -23,7 +23,10 @@ class FileDigest(_Strict):
 
 
 class TrainingRecord(_Strict):
-    """What a version was trained on: clicks with from <= ts < to, of these table versions."""
+    """What a version was trained on: clicks with from <= ts < to, of these table versions.
+
+    `weight_cap` is null where it was fitted without sample weights.
+    """
 
     start: AwareDatetime
     end: AwareDatetime
@@ -32,6 +35,7 @@ class TrainingRecord(_Strict):
     labels: dict[str, int] = Field(default_factory=dict)  # the settings that labels hang on
     seed: int
     device: str
+    weight_cap: float | None = None
     epochs: int
     losses: tuple[float, ...] = ()
     held_out_losses: tuple[float, ...] = ()

@@ -1,33 +1,29 @@
-"""Fitting a network to weak labels, and choosing its threshold on later clicks.
+"""Training a network on weak labels, and choosing its threshold on later clicks.
 
-The last fifth of the time is held out: it stops the fitting and carries the threshold. Humans are
-few (one click in hundreds or thousands), so every step takes some of them beside a batch of the
-others, and each side has half of the loss. The same data, seed and device give the same weights.
+The last fifth of the time is held out: it stops the fitting and carries the threshold. Both parts
+have weights of their own, so that no held-out click has a say in what is fitted.
 """
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
-from math import isfinite
 
 import numpy as np
 import numpy.typing as npt
 import torch
-from torch import Tensor
-from torch.nn.functional import softplus
 
 from scorer.calibration import Calibration, check_budget, threshold_at
 from scorer.errors import NotTrainable
-from scorer.metrics import Flags, Share, fpr, ivr
+from scorer.fitting import Losses, Rows, Schedule, Tell, fit
+from scorer.metrics import Flags, Share, fpr, ivr, robotic_coverage
 from scorer.models import Architecture, build
-from scorer.scoring import BATCH_ROWS, Facts, Reals, Scorer, choose_device
+from scorer.scoring import Facts, Reals, Scorer, choose_device
 from scorer.spec import Spec
+from scorer.weights import SampleWeights, cell_weights, check_cap, label_weights
 
-THREADS = 1  # more would change the order of sums, and stall on a busy machine
+__all__ = ["Settings", "Tell", "Trained", "TrainingSet", "check_choices", "train"]
+
 HELD_OUT = 0.2
 
 Metrics = dict[str, int | float | None]
-Tell = Callable[[int, float, float], None]  # epoch, loss, held-out loss
 
 
 @dataclass(frozen=True)
@@ -59,17 +55,13 @@ class TrainingSet:
 
 
 @dataclass(frozen=True)
-class Settings:
-    """How to fit; the defaults suit every architecture."""
+class Settings(Schedule):
+    """How to fit, where, and at what budget; without `weights` the labels alone are balanced."""
 
-    seed: int = 0
     device: str = "cpu"
     fpr_budget: float = 0.01
-    epochs: int = 40
-    patience: int = 5  # epochs without a better held-out loss
-    rate: float = 1e-3
-    l2: float = 1e-2
-    batch: int = 4096
+    weights: bool = True
+    weight_cap: float = 100.0  # what one click may count, in mean clicks
 
 
 @dataclass(frozen=True)
@@ -92,18 +84,36 @@ def train(
 ) -> Trained:
     """Fit an architecture and choose its threshold; `tell` hears of every epoch.
 
-    Raises NotTrainable where the data holds too little, BadInput for a budget outside (0, 1].
+    Raises NotTrainable where the data holds too little, or the spec what labels are made of;
+    BadInput for an unknown architecture, a budget outside (0, 1] or a weight cap below 1.
     """
+    check_choices(spec, architecture, settings)
+    _check(data, spec)
+    device, module = choose_device(settings.device), _built(architecture, spec, settings.seed)
+    edge, n = data.held_out, len(data.ts)
+    fitted, held_out = slice(0, edge), slice(edge, n)
+    weights = [_weigh(data, rows, spec, settings) for rows in (fitted, held_out)]
+    losses = fit(
+        module,
+        _rows(data, fitted, weights[0]),
+        _rows(data, held_out, weights[1]),
+        settings,
+        device,
+        tell,
+    )
+    return _calibrated(module, data, weights, losses, settings, device)
+
+
+def check_choices(spec: Spec, architecture: str, settings: Settings) -> None:
+    """Raise what `train` would raise whatever the data; see there."""
+    _check_spec(spec)
     check_budget(settings.fpr_budget)
-    check(data, spec)
-    device = choose_device(settings.device)
-    fitting = _Fitting(data, spec, architecture, settings, device)
-    with _deterministic():
-        fitting.run(tell or _silent)
-    return _calibrated(fitting, data, settings, device)
+    check_cap(settings.weight_cap)
+    choose_device(settings.device)
+    _built(architecture, spec, settings.seed)
 
 
-def check_spec(spec: Spec) -> None:
+def _check_spec(spec: Spec) -> None:
     """Raise NotTrainable where a spec holds a feature that labels are made of."""
     if labels := spec.label_features():
         raise NotTrainable(
@@ -112,134 +122,85 @@ def check_spec(spec: Spec) -> None:
         )
 
 
-def check(data: TrainingSet, spec: Spec) -> None:
+def _check(data: TrainingSet, spec: Spec) -> None:
     """Raise NotTrainable, naming what is missing, where the data can't be trained on."""
-    check_spec(spec)
     for name, values in zip(spec.reals, data.reals, strict=True):
         if not np.isfinite(values).all():
             row = int(np.flatnonzero(~np.isfinite(values))[0])
             raise NotTrainable(
                 f"feature {name} is {values[row]} at click {row:,} of the span; correct the profile"
             )
-    human, edge = data.human, data.held_out
     if not data.purchasing.any():
         raise NotTrainable("no purchasing click in the span, so nothing says what a human is")
-    if human.all():
+    if data.human.all():
         raise NotTrainable("every click in the span stands for a human: there is one class only")
-    for part, rows, needed in (
-        ("first four fifths", slice(edge), human),
-        ("last fifth", slice(edge, None), data.purchasing),  # the FPR is measured there
-    ):
-        if not needed[rows].any() or human[rows].all():
-            kind = "purchasing clicks" if not needed[rows].any() else "other clicks"
+    edge = data.held_out
+    _check_part("first four fifths", data.human[:edge], ~data.human[:edge])
+    _check_part("last fifth", data.purchasing[edge:], ~data.human[edge:])  # the FPR is taken there
+
+
+def _check_part(part: str, purchasing: Flags, other: Flags) -> None:
+    for kind, flags in (("purchasing", purchasing), ("other", other)):
+        if not flags.any():
             raise NotTrainable(
-                f"the {part} of the span's time holds no {kind}; choose a longer --from --to"
+                f"the {part} of the span's time holds no {kind} clicks; choose a longer --from --to"
             )
 
 
-class _Fitting:
-    """One fit: the module, where the best weights are kept, and the losses."""
-
-    def __init__(
-        self, data: TrainingSet, spec: Spec, architecture: str, settings: Settings, device: str
-    ) -> None:
-        self.settings, self.device = settings, device
-        self.facts, self.reals = torch.from_numpy(data.facts), torch.from_numpy(data.reals)
-        edge = data.held_out
-        self.humans = torch.from_numpy(np.flatnonzero(data.human[:edge]))
-        self.others = torch.from_numpy(np.flatnonzero(~data.human[:edge]))
-        self.held_out = slice(edge, data.facts.shape[1])
-        self.held_human = torch.from_numpy(data.human[edge:])
-        self.random = torch.Generator().manual_seed(settings.seed)
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(settings.seed)
-            self.module = build(architecture, spec)
-        self.losses: list[float] = []
-        self.held_out_losses: list[float] = []
-
-    def run(self, tell: Tell) -> None:
-        """Fit until the held-out loss stops falling; keep the weights of its lowest point."""
-        edge = self.held_out.start
-        self.module.inputs.fit(self.facts[:, :edge], self.reals[:, :edge])
-        self.module.to(self.device)
-        optimiser = torch.optim.Adam(self.module.parameters(), lr=self.settings.rate)
-        best, kept, waited = float("inf"), self._weights(), 0
-        for epoch in range(1, self.settings.epochs + 1):
-            self.losses.append(self._epoch(optimiser))
-            self.held_out_losses.append(self._held_out_loss())
-            tell(epoch, self.losses[-1], self.held_out_losses[-1])
-            waited += 1
-            if self.held_out_losses[-1] < best:
-                best, kept, waited = self.held_out_losses[-1], self._weights(), 0
-            if waited >= self.settings.patience:
-                break
-        if not isfinite(best):
-            raise NotTrainable("the loss is no number; look for extreme values in the features")
-        self.module.load_state_dict(kept)
-
-    def _epoch(self, optimiser: torch.optim.Optimizer) -> float:
-        total, steps = 0.0, 0
-        for humans, others in self._steps():
-            optimiser.zero_grad(set_to_none=True)
-            logits = self._logits(torch.cat([humans, others]))
-            of_humans, of_others = logits[: len(humans)], logits[len(humans) :]
-            loss = (softplus(of_humans).mean() + softplus(-of_others).mean()) / 2
-            l2 = torch.stack([w.square().sum() for w in self.module.penalised()] or [loss * 0])
-            (loss + self.settings.l2 * l2.sum()).backward()  # type: ignore[no-untyped-call]
-            optimiser.step()
-            total, steps = total + float(loss.detach()), steps + 1
-        return total / steps
-
-    def _steps(self) -> Iterator[tuple[Tensor, Tensor]]:
-        """Yield rows of humans and of others: each of the others once, humans over and over."""
-        others = self.others[torch.randperm(len(self.others), generator=self.random)]
-        batch = max(64, min(self.settings.batch, len(others) // 50))  # some steps, however few rows
-        share = max(1, min(len(self.humans), batch // 4))
-        for part in torch.split(others, batch):
-            drawn = torch.randint(len(self.humans), (share,), generator=self.random)
-            yield self.humans[drawn], part.sort().values
-
-    def _logits(self, rows: Tensor) -> Tensor:
-        facts, reals = self.facts[:, rows].to(self.device), self.reals[:, rows].to(self.device)
-        logits: Tensor = self.module(facts, reals)  # (F, B), (R, B) -> (B,)
-        return logits
-
-    @torch.no_grad()
-    def _held_out_loss(self) -> float:
-        rows = torch.arange(self.held_out.start, self.held_out.stop)
-        logits = torch.cat([self._logits(part) for part in torch.split(rows, BATCH_ROWS * 8)]).cpu()
-        of_humans, of_others = logits[self.held_human], logits[~self.held_human]
-        return float((softplus(of_humans).mean() + softplus(-of_others).mean()) / 2)
-
-    def _weights(self) -> dict[str, Tensor]:
-        return {key: value.detach().clone() for key, value in self.module.state_dict().items()}
+def _built(architecture: str, spec: Spec, seed: int) -> Architecture:
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return build(architecture, spec)
 
 
-def _calibrated(fitting: _Fitting, data: TrainingSet, settings: Settings, device: str) -> Trained:
+def _weigh(data: TrainingSet, rows: slice, spec: Spec, settings: Settings) -> SampleWeights:
+    if not settings.weights:
+        return label_weights(data.human[rows])
+    zone = spec.time.zone if spec.time else "UTC"
+    flags = data.logged_in[rows], data.human[rows]
+    return cell_weights(data.ts[rows], *flags, settings.weight_cap, zone)
+
+
+def _rows(data: TrainingSet, rows: slice, weights: SampleWeights) -> Rows:
+    arrays = data.facts[:, rows], data.reals[:, rows], data.human[rows], weights.values
+    return Rows(*map(torch.from_numpy, arrays))
+
+
+def _calibrated(
+    module: Architecture,
+    data: TrainingSet,
+    weights: list[SampleWeights],
+    losses: Losses,
+    settings: Settings,
+    device: str,
+) -> Trained:
     """Choose the threshold on the held-out rows and measure there what it does."""
-    edge = data.held_out
-    scorer = Scorer(fitting.module)
-    p = scorer.probabilities(data.facts[:, edge:], data.reals[:, edge:], device)
-    human, purchasing = data.human[edge:], data.purchasing[edge:]
+    rows = slice(data.held_out, len(data.ts))
+    p = Scorer(module).probabilities(data.facts[:, rows], data.reals[:, rows], device)
+    purchasing = data.purchasing[rows]
     threshold = threshold_at(settings.fpr_budget, p[purchasing])
     invalid = p >= np.float32(threshold)
     metrics: Metrics = {
-        "rows": len(data.human),
-        "humans": int(data.human.sum()),
-        "purchasing": int(data.purchasing.sum()),
-        "held_out_rows": len(human),
-        "held_out_humans": int(human.sum()),
-        "held_out_purchasing": int(purchasing.sum()),
+        **_counted("", data, slice(None)),
+        **_counted("held_out_", data, rows),
         **_measured("ivr", ivr(invalid)),
         **_measured("fpr", fpr(invalid, purchasing)),
+        **_measured("coverage", robotic_coverage(invalid, data.robotic[rows])),
         "threshold": threshold,
+        **_weighed("", weights[0]),
+        **_weighed("held_out_", weights[1]),
     }
     calibration = Calibration(overall=threshold, fpr_budget=settings.fpr_budget)
-    return Trained(fitting.module, calibration, metrics, fitting.losses, fitting.held_out_losses)
+    return Trained(module, calibration, metrics, losses.fitted, losses.held_out)
 
 
-def _silent(epoch: int, loss: float, held_out_loss: float) -> None:
-    """Hear of an epoch and say nothing."""
+def _counted(part: str, data: TrainingSet, rows: slice) -> Metrics:
+    human, purchasing = data.human[rows], data.purchasing[rows]
+    return {
+        f"{part}rows": len(human),
+        f"{part}humans": int(human.sum()),
+        f"{part}purchasing": int(purchasing.sum()),
+    }
 
 
 def _measured(name: str, share: Share) -> Metrics:
@@ -247,13 +208,10 @@ def _measured(name: str, share: Share) -> Metrics:
     return {name: share.rate, f"{name}_low": low, f"{name}_high": high}
 
 
-@contextmanager
-def _deterministic() -> Iterator[None]:
-    """Fix what else the weights would depend on: threads, and the product's precision."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(THREADS)
-    torch.set_float32_matmul_precision("highest")
-    try:
-        yield
-    finally:
-        torch.set_num_threads(threads)
+def _weighed(part: str, weights: SampleWeights) -> Metrics:
+    """Tell what weights cost: effective sample size of a part, its cells, its capped clicks."""
+    return {
+        f"{part}effective_rows": weights.effective,
+        f"{part}weight_cells": weights.cells,
+        f"{part}capped_clicks": weights.capped,
+    }

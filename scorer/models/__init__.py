@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 from scorer.errors import BadInput, nearest
 from scorer.models.architecture import Architecture, Parameters
+from scorer.models.dcn import Dcn
 from scorer.models.logistic import Logistic
 from scorer.models.mlp import Mlp
 from scorer.models.velocity import Velocity
@@ -13,6 +14,7 @@ __all__ = ["ARCHITECTURES", "Architecture", "Parameters", "build", "name_of"]
 
 ARCHITECTURES: Mapping[str, type[Architecture]] = {
     "mlp": Mlp,
+    "dcn": Dcn,
     "logistic": Logistic,
     "velocity": Velocity,
 }

@@ -24,6 +24,12 @@ def array(tensor: Tensor) -> Floats:
     return tensor.detach().cpu().numpy().astype(np.float64)
 
 
+def product(layer: nn.Linear) -> Callable[[Floats], Floats]:
+    """Return a linear layer without its bias: (B, 1, in) -> (B, 1, out)."""
+    weight = np.ascontiguousarray(array(layer.weight).T)
+    return lambda x: x @ weight
+
+
 def affine(layer: nn.Linear) -> Callable[[Floats], Floats]:
     """Return a linear layer: (B, 1, in) -> (B, 1, out)."""
     weight, bias = np.ascontiguousarray(array(layer.weight).T), array(layer.bias)

@@ -1,6 +1,8 @@
 """Training from a lake: what the version says of itself, and what is refused."""
 
 import json
+import re
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -11,8 +13,9 @@ from replay.lake import Lake
 from replay.production import open_versions
 from replay.snapshot import Snapshot
 from replay.span import Span, parse_time
-from replay.training import training_set
+from replay.training import open_registry, training_set
 from scorer.spec import load_spec
+from scorer.training import Settings
 from simulator.scenario import load_scenario
 from simulator.write import simulate
 from tests.lakes import add_rows, click, make_lake
@@ -89,6 +92,52 @@ def test_clicks_after_the_span_change_nothing_in_it(lake: Lake) -> None:
     assert np.array_equal(part.facts, whole.facts[:, :rows])
     assert np.array_equal(part.reals, whole.reals[:, :rows])
     assert part.purchasing.sum() < whole.purchasing[:rows].sum()  # later ones are not yet known
+
+
+def test_weights_are_told_of(lake: Lake, capsys: pytest.CaptureFixture[str]) -> None:
+    code, out, err = run(lake, capsys, *LINE, "--name", "weighted")
+    assert code == 0
+    assert re.search(
+        r"weights +\d+ cells, worth [\d,]+ clicks without weights; \d+ clicks held", out
+    )
+    assert "epoch 1 of at most 40: loss " in err
+    training = open_versions(lake).manifest("weighted").training
+    assert training is not None
+    assert training.weight_cap == Settings().weight_cap
+
+
+def test_without_weights(lake: Lake, capsys: pytest.CaptureFixture[str]) -> None:
+    code, out, _ = run(lake, capsys, *LINE, "--name", "plain", "--no-weights")
+    assert code == 0
+    assert re.search(r"weights +by label alone, worth [\d,]+ clicks without weights *\n", out)
+    training = open_versions(lake).manifest("plain").training
+    assert training is not None
+    assert training.weight_cap is None
+
+
+def test_the_lakes_weight_cap(
+    tmp_path: Path, lake: Lake, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shutil.copytree(lake.home, tmp_path / "capped")
+    with (tmp_path / "capped" / "replay.toml").open("a") as file:
+        file.write("\n[train]\nweight_cap = 1.5\n")
+    capped = Lake.open(tmp_path / "capped")
+    code, out, _ = run(capped, capsys, *LINE, "--name", "capped", "--json")
+    assert code == 0
+    shown = json.loads(out)
+    assert shown["training"]["weight_cap"] == 1.5
+    assert shown["metrics"]["capped_clicks"] > 0
+
+
+def test_a_deep_and_cross_network(lake: Lake, capsys: pytest.CaptureFixture[str]) -> None:
+    code, out, _ = run(lake, capsys, *LINE, "--arch", "dcn", "--name", "crossed", "--json")
+    assert code == 0
+    assert json.loads(out)["architecture"] == "dcn"
+    version = open_registry(lake).load("crossed")
+    data = training_set(Snapshot.take(lake), SPEC, DAY, silent)
+    invalid = version.probabilities(data.facts, data.reals) >= version.calibration.overall
+    held_out = invalid[data.held_out :]
+    assert version.manifest.metrics["ivr"] == held_out.mean()
 
 
 @pytest.mark.parametrize(

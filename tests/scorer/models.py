@@ -36,8 +36,13 @@ def stored(registry: Registry, name: str, architecture: str = "mlp", seed: int =
     return registry.write(name, module(architecture, seed), SPEC, Calibration(overall=0.5))
 
 
-def training_set(rows: int = 3_000, seed: int = 0, buyers: float = 0.2) -> TrainingSet:
-    """Robots click fast and never buy; some of the humans' clicks are known to be humans'."""
+def training_set(
+    rows: int = 3_000, seed: int = 0, buyers: float = 0.2, apart: int = 10
+) -> TrainingSet:
+    """Robots click fast and never buy; some of the humans' clicks are known to be humans'.
+
+    Clicks come `apart` µs from each other.
+    """
     random = np.random.default_rng(seed)
     robot = random.random(rows) < 0.3
     facts, reals = features(rows, seed)
@@ -46,7 +51,7 @@ def training_set(rows: int = 3_000, seed: int = 0, buyers: float = 0.2) -> Train
     return TrainingSet(
         facts=facts,
         reals=reals,
-        ts=np.arange(rows) * 10,
+        ts=np.arange(rows) * apart,
         human=human,
         purchasing=human & (random.random(rows) < 0.7),  # the others have high RFM
         robotic=robot & (random.random(rows) < 0.5),
@@ -54,5 +59,5 @@ def training_set(rows: int = 3_000, seed: int = 0, buyers: float = 0.2) -> Train
         slices=random.integers(0, 3, rows).astype(np.int32),
         slice_keys=("device=app", "device=pc", "device=tv"),
         start=0,
-        end=rows * 10,
+        end=rows * apart,
     )

@@ -13,13 +13,15 @@ from safetensors.torch import save
 from scorer.errors import BadInput, NotTrainable
 from scorer.models import ARCHITECTURES
 from scorer.scoring import Scorer
-from scorer.spec import Spec, parse_spec
+from scorer.spec import Spec, TimeParts, parse_spec
 from scorer.training import Settings, Trained, TrainingSet, train
 from scorer.versions import sha256
+from scorer.weights import cell_weights
 from tests.scorer.models import SPEC, training_set
 
 ROOT = Path(__file__).resolve().parents[2]
 QUICK = Settings(epochs=2)
+MINUTE = 60_000_000
 SCRIPT = "from tests.scorer.test_training import digest; print(digest())"
 
 
@@ -74,6 +76,51 @@ def test_held_out_clicks_do_not_shape_the_weights() -> None:
     assert one.held_out_losses != other.held_out_losses
 
 
+def test_held_out_labels_do_not_shape_the_weights() -> None:
+    data = training_set(1_000, apart=MINUTE)
+    human = data.human.copy()
+    human[data.held_out :] = ~human[data.held_out :]
+    other = replace(data, human=human, purchasing=human)
+    one, two = (train(d, SPEC, "mlp", replace(QUICK, epochs=1)) for d in (data, other))
+    assert save(one.module.state_dict()) == save(two.module.state_dict())
+    assert one.held_out_losses != two.held_out_losses
+
+
+@pytest.mark.parametrize("cap", [1.5, 100.0])
+def test_the_held_out_loss_is_weighted(cap: float) -> None:
+    data = training_set(1_000, apart=MINUTE)
+    trained = train(data, SPEC, "velocity", replace(QUICK, weight_cap=cap))
+    rows = slice(data.held_out, None)
+    logged_in, human = data.logged_in[rows], data.human[rows]
+    weights = cell_weights(data.ts[rows], logged_in, human, cap)
+    p = Scorer(trained.module).probabilities(data.facts[:, rows], data.reals[:, rows])
+    losses = -np.log(np.where(human, 1 - p, p).astype(np.float64))
+    expected = np.average(losses, weights=weights.values)
+    assert min(trained.held_out_losses) == pytest.approx(expected, rel=1e-4)
+    assert expected != pytest.approx(losses.mean(), rel=1e-2)
+    assert trained.metrics["held_out_effective_rows"] == weights.effective
+    assert trained.metrics["held_out_weight_cells"] == weights.cells
+    assert trained.metrics["held_out_capped_clicks"] == weights.capped
+    assert (weights.capped > 0) == (cap == 1.5)
+
+
+def test_hours_are_those_of_the_specs_zone() -> None:
+    data = training_set(600, apart=MINUTE // 10)  # one hour in UTC, two in Kolkata (+5:30)
+    there = SPEC.model_copy(update={"time": TimeParts(zone="Asia/Kolkata")})
+    cells = [train(data, s, "velocity", QUICK).metrics["weight_cells"] for s in (SPEC, there)]
+    assert cells == [4, 8]
+
+
+def test_without_weights_the_labels_alone_are_balanced() -> None:
+    data = training_set(600, apart=MINUTE)
+    plain = train(data, SPEC, "mlp", replace(QUICK, weights=False))
+    assert plain.metrics["weight_cells"] == 2
+    assert plain.metrics["capped_clicks"] == 0
+    weighted = train(data, SPEC, "mlp", QUICK)
+    assert plain.metrics["effective_rows"] > weighted.metrics["effective_rows"]  # type: ignore[operator]
+    assert save(plain.module.state_dict()) != save(weighted.module.state_dict())
+
+
 def test_metrics_are_those_of_the_held_out_clicks() -> None:
     data = training_set()
     trained = train(data, SPEC, "logistic", replace(QUICK, fpr_budget=0.1))
@@ -84,6 +131,7 @@ def test_metrics_are_those_of_the_held_out_clicks() -> None:
     assert metrics["held_out_humans"] == data.human[held_out].sum() > human.sum()
     assert metrics["held_out_purchasing"] == human.sum()
     assert metrics["ivr"] == called.mean()
+    assert metrics["coverage"] == called[data.robotic[held_out]].mean()
     assert metrics["fpr"] == called[human].mean() <= 0.1
     assert metrics["fpr"] > (0.1 * human.sum() - 1) / human.sum()  # as many as the budget allows
     assert metrics["fpr_low"] < metrics["fpr"] < metrics["fpr_high"]  # type: ignore[operator]
@@ -165,6 +213,17 @@ def test_a_spec_that_holds_what_labels_are_made_of() -> None:
     spec: Spec = parse_spec({"profiles": [rfm]}, "test")
     with pytest.raises(NotTrainable, match="user_rfm_score, which labels are made of"):
         train(training_set(10), spec, "mlp", QUICK)
+
+
+def test_an_architecture_that_is_not_there() -> None:
+    with pytest.raises(BadInput, match="Did you mean dcn"):
+        train(training_set(100), SPEC, "dnc", QUICK)
+
+
+@pytest.mark.parametrize("cap", [0.5, float("nan")])
+def test_a_weight_cap_below_the_mean(cap: float) -> None:
+    with pytest.raises(BadInput, match="weight cap"):
+        train(training_set(100), SPEC, "mlp", replace(QUICK, weight_cap=cap))
 
 
 @pytest.mark.parametrize("budget", [0.0, 1.5])
