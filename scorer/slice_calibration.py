@@ -170,7 +170,7 @@ class _Calibrating:
             pooled_with=group.parent,
             clicks=curve.clicks,
             purchases=curve.purchases,
-            fpr=given,
+            fpr=min(given, 1.0),
             a=quadratic.a,
             b=quadratic.b,
             c=quadratic.c,
