@@ -19,6 +19,7 @@ from scorer.metrics import Integers
 from scorer.quadratic import Quadratic, fit
 
 SOLVER = "CLARABEL"  # an interior point method: about 1e-8 off, where OSQP's steps leave 1e-4
+TIGHT = 1e-6  # of the budget: with less than that to share, floors take it all
 
 
 @dataclass(frozen=True)
@@ -131,11 +132,14 @@ def allocate(problem: Problem, solver: str = SOLVER) -> Allocation:
     """
     b, c = (np.array([getattr(q, name) for q in problem.fits]) for name in "bc")
     linear, square = problem.clicks * b * problem.cap, problem.clicks * c * problem.cap**2
+    cost = problem.purchases * problem.cap / problem.budget
+    low = problem.floors / problem.cap
     scale = float(linear.max(initial=0.0))
     if scale <= 0:
         return _allocation(problem, problem.floors, 0.0, "optimal")
-    cost = problem.purchases * problem.cap / problem.budget
-    low = problem.floors / problem.cap
+    if float(cost @ low) > 1 - TIGHT:
+        price = float(np.max((linear - 2 * square * low) / cost)) / problem.budget
+        return _allocation(problem, problem.floors, max(price, 0.0), "optimal")
     x, dual, status = _solve(linear / scale, square / scale, cost, low, solver)
     x = np.where(linear > 0, np.clip(x, low, 1.0), low)
     room, over = float(cost @ (x - low)), float(cost @ x) - 1.0

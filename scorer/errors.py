@@ -55,7 +55,7 @@ class Infeasible(ReplayError):
     def __init__(
         self, slices: Sequence[str], coverage: float, budget: float, smallest: float
     ) -> None:
-        self.slices, self.smallest = tuple(slices), min(1.0, ceil(smallest * 1e6) / 1e6)
+        self.slices, self.smallest = tuple(slices), min(1.0, ceil(round(smallest * 1e6, 3)) / 1e6)
         named = "; ".join(slices[:5]) + (f"; and {len(slices) - 5} more" if slices[5:] else "")
         super().__init__(
             f"a robotic coverage of {coverage:g} in every slice can't be had at an FPR budget of "

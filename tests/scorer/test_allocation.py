@@ -1,5 +1,6 @@
 """The programme against trying every allocation, bisection, its KKT conditions, and a solver."""
 
+from dataclasses import replace
 from itertools import product
 
 import numpy as np
@@ -199,7 +200,7 @@ def test_two_hundred_slices(seed: int) -> None:
 def test_the_multiplier_is_what_more_budget_is_worth() -> None:
     problem = many(20)
     found = allocate(problem)
-    more = Problem(**{**vars(problem), "budget": BUDGET * 1.001})
+    more = replace(problem, budget=BUDGET * 1.001)
     gained = bisected(more), bisected(problem)
     worth = (fitted(more, gained[0]) - fitted(problem, gained[1])) / (BUDGET * 0.001)
     assert found.multiplier == pytest.approx(worth, rel=0.01)
