@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass
 from math import sqrt
-from typing import overload
 
 import numpy as np
 import numpy.typing as npt
@@ -61,35 +60,24 @@ def wilson(part: int, whole: int, z: float = Z95) -> tuple[float, float]:
     return low, high
 
 
-@overload
-def clopper_pearson_upper(part: int, whole: int, level: float = 0.95) -> float: ...
-@overload
 def clopper_pearson_upper(
-    part: Integers, whole: int | Integers, level: float = 0.95
-) -> npt.NDArray[np.float64]: ...
-def clopper_pearson_upper(
-    part: int | Integers, whole: int | Integers, level: float = 0.95
-) -> float | npt.NDArray[np.float64]:
-    """Return the upper end of Clopper and Pearson's two-sided interval; 1 where whole is 0.
+    part: npt.ArrayLike, whole: npt.ArrayLike, level: float = 0.95
+) -> npt.NDArray[np.float64]:
+    """Return the upper end, closed, of the two-sided exact interval of binomial proportions.
 
-    The end is closed. Takes integers or integer arrays of one shape, with 0 <= part <= whole.
-    Source: C. J. Clopper and E. S. Pearson, "The use of confidence or fiducial limits illustrated
-    in the case of the binomial", Biometrika 26 (1934), 404–413.
+    `part` and `whole` are numbers or arrays, of the shape that they broadcast to; 1 where part is
+    whole, and so where whole is 0. Source: C. J. Clopper and E. S. Pearson, "The use of confidence
+    or fiducial limits illustrated in the case of the binomial", Biometrika 26 (1934), 404–413.
 
-    >>> round(clopper_pearson_upper(0, 200), 4), clopper_pearson_upper(5, 5)
-    (0.0183, 1.0)
-    >>> clopper_pearson_upper(np.array([0, 10]), np.array([0, 100])).round(4).tolist()
-    [1.0, 0.1762]
+    >>> clopper_pearson_upper([0, 81, 20, 0], [20, 263, 20, 0]).round(4).tolist()
+    [0.1684, 0.3676, 1.0, 1.0]
     """
-    from scipy.special import betaincinv  # slow to import, and most commands need none of it
+    from scipy.special import betaincinv  # slow to import, and no other function here needs it
 
-    parts, wholes = np.asarray(part), np.asarray(whole)
-    found = np.where(
-        parts < wholes,
-        betaincinv(parts + 1.0, np.maximum(wholes - parts, 1.0), 0.5 + level / 2),
-        1.0,
-    )
-    return found if found.ndim else float(found)
+    parts, wholes = np.asarray(part, np.float64), np.asarray(whole, np.float64)
+    others = np.maximum(wholes - parts, 1)
+    upper = betaincinv(parts + 1, others, 1 - (1 - level) / 2)
+    return np.where(parts >= wholes, 1.0, upper)
 
 
 def ivr(invalid: Flags) -> Share:

@@ -73,7 +73,8 @@ def test_show_draws_each_slices_curve(lake: Lake, capsys: pytest.CaptureFixture[
         assert key in out
     code, out, _ = run(lake, capsys, "models", "show", "v1-c1")
     assert code == 0
-    assert out.count("▲") == len(set(open_versions(lake).calibration("v1-c1").slices.values()))
+    curves = open_versions(lake).calibration("v1-c1").curves
+    assert out.count("▲") == len({fit.pooled_with or key for key, fit in curves.items()})
 
 
 def test_the_clicks_are_those_that_training_held_out(lake: Lake) -> None:

@@ -42,7 +42,7 @@ def test_each_threshold_counted_by_hand(rows: list[Row]) -> None:
 def test_the_way_back_to_a_threshold(rows: list[Row], fpr: float, coverage: float) -> None:
     found = curve(rows)
     upper = [0.0] + [
-        clopper_pearson_upper(int(lost), found.purchases) for lost in found.lost[1:]
+        float(clopper_pearson_upper(lost, found.purchases)) for lost in found.lost[1:]
     ]
     assert found.fpr_upper.tolist() == upper
     assert found.at_most(fpr) == max(k for k, f in enumerate(upper) if f <= fpr)
@@ -61,7 +61,7 @@ def test_coverage_is_counted_exactly() -> None:
 def test_never_costs_nothing_and_anything_else_does() -> None:
     found = curve([(1.0, False, False, 0), (0.5, True, False, 0)])
     assert found.fpr_upper[0] == 0.0
-    assert found.fpr_upper[1] == clopper_pearson_upper(0, 1) > 0.9
+    assert found.fpr_upper[1] == float(clopper_pearson_upper(0, 1)) > 0.9
     without = curve([(1.0, False, False, 0)])
     assert without.fpr_upper.tolist() == [0.0, 1.0]
 
