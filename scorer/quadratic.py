@@ -29,9 +29,9 @@ def fit(curve: SliceCurve, f_cap: float) -> Quadratic:
 
     The points are the curve's corners, each weighing the clicks that it makes invalid more than the
     one before, and both ends of the range: the start weighs what the first corner does, the end
-    what the last one does. Written as a + b' f + c (2 f_cap f − f²), every concave quadratic that
-    does not fall before f_cap has a', b', c >= 0: a non-negative least squares problem (C. L. Lawson
-    and R. J. Hanson, "Solving Least Squares Problems", 1974, chapter 23).
+    what the last one does. Written as a + b' f + c (2 f_cap f − f²), each concave quadratic that
+    does not fall before f_cap has a, b', c >= 0: a non-negative least squares problem (C. L.
+    Lawson and R. J. Hanson, "Solving Least Squares Problems", 1974, chapter 23).
     """
     from scipy.optimize import nnls  # slow to import
 

@@ -179,7 +179,7 @@ class _Calibrating:
 
 
 def curve_points(curve: SliceCurve, cap: float, chosen: int) -> CurvePoints:
-    """Return at most 64 corners of a curve on [0, cap], evenly by number, the chosen one among them.
+    """Return at most 64 corners of a curve on [0, cap], evenly by number; the chosen one is kept.
 
     The corner of a place is the smallest threshold with the same FPR.
     """
