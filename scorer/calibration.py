@@ -7,7 +7,7 @@ learned from better probabilities than it will give new ones.
 from collections.abc import Iterable
 from decimal import Decimal
 from math import floor
-from typing import Annotated, Self
+from typing import Annotated, Literal, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -18,6 +18,45 @@ from scorer.errors import BadInput, NotTrainable
 Floats = npt.NDArray[np.float32]
 NEVER = float(np.nextafter(np.float32(1), np.float32(2)))  # no probability reaches it
 Threshold = Annotated[float, Field(ge=0, le=NEVER, allow_inf_nan=False)]
+
+
+class CurvePoints(BaseModel):
+    """Some points of an empirical curve, by falling threshold; `fpr` is the interval's upper end.
+
+    A click is invalid when its probability >= threshold; the first point loses and catches nothing.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    thresholds: tuple[float, ...]
+    fpr: tuple[float, ...]
+    ivr: tuple[float, ...]
+
+    @model_validator(mode="after")
+    def _same_lengths(self) -> Self:
+        if not len(self.thresholds) == len(self.fpr) == len(self.ivr) > 0:
+            raise ValueError("the points of a curve differ in number or are none")
+        return self
+
+
+class SliceFit(BaseModel):
+    """What a slice's threshold came from.
+
+    `pooled_with` is the parent whose small slices share the curve, or None for a curve of its own;
+    `clicks` and `purchases` are those behind the curve. `fpr` is what the programme gave, on which
+    the fitted IVR is a + b fpr − c fpr²; the threshold's own FPR is at most that.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    pooled_with: str | None = None
+    clicks: int = Field(ge=0)
+    purchases: int = Field(ge=0)
+    fpr: float = Field(ge=0, le=1)
+    a: float
+    b: float
+    c: float
+    points: CurvePoints
 
 
 class Calibration(BaseModel):
@@ -33,6 +72,8 @@ class Calibration(BaseModel):
     overall: Threshold
     slices: dict[str, Threshold] = Field(default_factory=dict)
     fpr_budget: float | None = Field(default=None, gt=0, le=1)
+    method: Literal["quadratic", "hull"] | None = None  # None: one threshold, chosen in training
+    curves: dict[str, SliceFit] = Field(default_factory=dict)
 
     @model_validator(mode="after")
     def _hold_float32(self) -> Self:

@@ -6,13 +6,15 @@
     │   ├── UnknownModel        no stored version has this name
     │   └── BadModelFile        a model file that is damaged, foreign, or not what its manifest says
     ├── NotTrainable            the log holds too little to train on
+    ├── Infeasible              coverage that an FPR budget does not allow
     └── Inconsistent            figures that must agree do not: a bug or a damaged lake
 
 Every message is one line: what is wrong, where, and what to do next.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
+from math import ceil
 
 
 class ReplayError(Exception):
@@ -45,6 +47,21 @@ class BadModelFile(BadInput):
 
 class NotTrainable(ReplayError):
     """The log holds too little to train on."""
+
+
+class Infeasible(ReplayError):
+    """A minimum robotic coverage that an FPR budget does not allow; `smallest` would."""
+
+    def __init__(
+        self, slices: Sequence[str], coverage: float, budget: float, smallest: float
+    ) -> None:
+        self.slices, self.smallest = tuple(slices), min(1.0, ceil(round(smallest * 1e6, 3)) / 1e6)
+        named = "; ".join(slices[:5]) + (f"; and {len(slices) - 5} more" if slices[5:] else "")
+        super().__init__(
+            f"a robotic coverage of {coverage:g} in every slice can't be had at an FPR budget of "
+            f"{budget:g}, because of: {named}. The smallest budget that would do is "
+            f"{self.smallest:g}; or ask for less coverage"
+        )
 
 
 class Inconsistent(ReplayError):

@@ -60,6 +60,26 @@ def wilson(part: int, whole: int, z: float = Z95) -> tuple[float, float]:
     return low, high
 
 
+def clopper_pearson_upper(
+    part: npt.ArrayLike, whole: npt.ArrayLike, level: float = 0.95
+) -> npt.NDArray[np.float64]:
+    """Return the upper end, closed, of the two-sided exact interval of binomial proportions.
+
+    `part` and `whole` are numbers or arrays, of the shape that they broadcast to; 1 where part is
+    whole, and so where whole is 0. Source: C. J. Clopper and E. S. Pearson, "The use of confidence
+    or fiducial limits illustrated in the case of the binomial", Biometrika 26 (1934), 404–413.
+
+    >>> clopper_pearson_upper([0, 81, 20, 0], [20, 263, 20, 0]).round(4).tolist()
+    [0.1684, 0.3676, 1.0, 1.0]
+    """
+    from scipy.special import betaincinv  # slow to import, and no other function here needs it
+
+    parts, wholes = np.asarray(part, np.float64), np.asarray(whole, np.float64)
+    others = np.maximum(wholes - parts, 1)
+    upper = betaincinv(parts + 1, others, 1 - (1 - level) / 2)
+    return np.where(parts >= wholes, 1.0, upper)
+
+
 def ivr(invalid: Flags) -> Share:
     """Invalid clicks / all clicks.
 

@@ -112,7 +112,7 @@ class Registry(Versions):
         weights = {key: value.cpu().contiguous() for key, value in module.state_dict().items()}
         files = {
             WEIGHTS: save_weights(weights),
-            CALIBRATION: (calibration.model_dump_json(indent=2) + "\n").encode(),
+            CALIBRATION: _written(calibration),
         }
         manifest = Manifest(
             name=name,
@@ -126,7 +126,35 @@ class Registry(Versions):
             metrics=dict(metrics or {}),
             parent=parent,
             libraries=library_versions(),
-            files={f: FileDigest(size=len(d), sha256=sha256(d)) for f, d in files.items()},
+            files=_digests(files),
+        )
+        self._store(name, {**files, MANIFEST: manifest.to_json()})
+        return self.load(name)
+
+    def recalibrate(
+        self,
+        name: str,
+        parent: str,
+        calibration: Calibration,
+        metrics: Mapping[str, int | float | None],
+        created_at: datetime | None = None,
+    ) -> ModelVersion:
+        """Store a new version with the weights of `parent`, byte for byte, and other thresholds.
+
+        Raises BadInput where the name can't be used or is taken, BadModelFile where the parent is
+        damaged, OSError where the folder can't be written.
+        """
+        check_name(name)
+        self.check_free(name)
+        files = {WEIGHTS: self.contents(parent, WEIGHTS), CALIBRATION: _written(calibration)}
+        manifest = self.manifest(parent).model_copy(
+            update={
+                "name": name,
+                "created_at": created_at or datetime.now(UTC),
+                "parent": parent,
+                "metrics": dict(metrics),
+                "files": _digests(files),
+            }
         )
         self._store(name, {**files, MANIFEST: manifest.to_json()})
         return self.load(name)
@@ -155,6 +183,14 @@ class Registry(Versions):
             _sync(self.folder)
         finally:
             shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _written(calibration: Calibration) -> bytes:
+    return (calibration.model_dump_json(indent=2) + "\n").encode()
+
+
+def _digests(files: Mapping[str, bytes]) -> dict[str, FileDigest]:
+    return {file: FileDigest(size=len(d), sha256=sha256(d)) for file, d in files.items()}
 
 
 def _write(path: Path, data: bytes) -> None:

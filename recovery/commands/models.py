@@ -1,9 +1,12 @@
 """`replay models`: list, show and promote stored versions."""
 
+from importlib import import_module
+
 import click
 
 from recovery.production import promote as put_into_production
 from replay.console import home_option, json_option, open_lake, print_json, screen, user_name, warn
+from replay.curve_drawing import curve_lines
 from replay.formats import described, new_table
 from replay.lake import Lake
 from replay.production import Production, open_versions
@@ -16,9 +19,24 @@ from scorer.manifest import Manifest
 from scorer.versions import Versions, resolve
 
 
-@click.group()
+class _Models(click.Group):
+    """A group that imports `calibrate`, which needs torch, when it is called, and not before."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Return the names of all commands."""
+        return sorted([*super().list_commands(ctx), "calibrate"])
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Return a command, or None where there is none of this name."""
+        if cmd_name != "calibrate":
+            return super().get_command(ctx, cmd_name)
+        command: click.Command = import_module("recovery.commands.calibrate").calibrate
+        return command
+
+
+@click.group(cls=_Models)
 def models() -> None:
-    """List, show and promote model versions."""
+    """List, show, calibrate and promote model versions."""
 
 
 @models.command("list")
@@ -74,6 +92,8 @@ def _row(versions: Versions, production: Production, name: str) -> dict[str, obj
 def show(version: str, home: str | None, as_json: bool) -> None:
     """Show what a version was made of, its thresholds and digests; VERSION may be `production`.
 
+    Each slice's curve is drawn: IVR over the FPR's upper end, with the threshold marked.
+
     \b
     Example:
       replay models show v2
@@ -90,6 +110,8 @@ def show(version: str, home: str | None, as_json: bool) -> None:
         print_json({"digest": stored.digest, **manifest, "calibration": thresholds})
         return
     screen().print(described(_described(stored.manifest, calibration, stored.digest)))
+    for line in ["", *curve_lines(calibration)] if calibration.curves else []:
+        click.echo(line)
 
 
 def _described(manifest: Manifest, calibration: Calibration, digest: str) -> list[tuple[str, str]]:

@@ -1,0 +1,152 @@
+"""`replay models calibrate`: a threshold for each slice, as a new version with the same weights."""
+
+from typing import get_args
+
+import click
+from rich.table import Table
+
+from replay.calibrating import Request, calibrate_version, free_name, held_out_span
+from replay.console import home_option, json_option, open_lake, print_json, progress, screen, warn
+from replay.formats import new_table, percent
+from replay.lake import Lake
+from replay.production import Production, open_versions
+from replay.snapshot import Snapshot, reading
+from replay.tables import CLICKS, PROMOTIONS
+from scorer.allocation import Guards
+from scorer.calibration import Calibration
+from scorer.registry import ModelVersion
+from scorer.slice_calibration import Method, SliceCalibration
+from scorer.versions import Versions, resolve
+
+
+@click.command()
+@click.argument("version")
+@click.option(
+    "--fpr-budget",
+    required=True,
+    type=float,
+    metavar="SHARE",
+    help="Share of purchasing clicks that may be called robotic, in (0, 1].",
+)
+@click.option("--name", metavar="V", help="The new version's name; else VERSION-c1, -c2, …")
+@click.option(
+    "--min-coverage",
+    type=float,
+    default=0.0,
+    metavar="SHARE",
+    help="Share of each slice's clicks of robotic sessions that must be called robotic.",
+)
+@click.option(
+    "--method",
+    type=click.Choice(get_args(Method)),
+    default="quadratic",
+    help="Share the budget by fitted quadratics, or exactly over the curves' concave hulls.",
+)
+@home_option
+@json_option
+def calibrate(
+    version: str,
+    fpr_budget: float,
+    name: str | None,
+    min_coverage: float,
+    method: Method,
+    home: str | None,
+    as_json: bool,
+) -> None:
+    """Choose a threshold for each slice, at one budget of humans lost.
+
+    The new version has the weights of VERSION, which may be `production`. Thresholds are chosen on
+    the clicks that its training held out, and count an FPR as the upper end of its interval.
+
+    \b
+    Example:
+      replay models calibrate v2 --fpr-budget 0.01
+    """
+    lake, versions = _opened(home)
+    parent = resolve(version, versions, _production(lake))
+    guards = Guards(min_coverage=min_coverage)
+    request = Request(parent, name or free_name(versions, parent), fpr_budget, guards, method)
+    snapshot = Snapshot.take(lake)
+    total = snapshot.rows("clicks", held_out_span(versions.manifest(parent)))
+    with reading(snapshot), progress("features", total) as advance:
+        made, found = calibrate_version(lake, snapshot, request, advance)
+    _warn(found)
+    if as_json:
+        print_json(_document(made, found))
+    else:
+        _show(made, found)
+
+
+def _opened(home: str | None) -> tuple[Lake, Versions]:
+    lake = open_lake(home)
+    return lake, open_versions(lake)
+
+
+def _production(lake: Lake) -> Production:
+    return Production.read(Snapshot.take(lake, tables=(CLICKS, PROMOTIONS)))
+
+
+def _warn(found: SliceCalibration) -> None:
+    budget = found.calibration.fpr_budget
+    if found.purchases < found.needed:
+        warn(
+            f"{found.purchases:,} held-out purchasing clicks can't show an FPR of {budget:.2%} "
+            f"({found.needed:,} could): clicks of slices never seen are all called valid"
+        )
+    best = max(found.outcomes[:2], key=lambda outcome: outcome.ivr.part)
+    if best.ivr.part > found.chosen.ivr.part:
+        warn(
+            f"--method {best.name} calls {best.ivr.rate:.2%} of clicks robotic at the same budget, "
+            f"{found.chosen.name} {found.chosen.ivr.rate:.2%}"
+        )
+
+
+def _document(made: ModelVersion, found: SliceCalibration) -> dict[str, object]:
+    return {
+        "digest": made.digest,
+        **made.manifest.model_dump(mode="json"),
+        "calibration": found.calibration.model_dump(mode="json"),
+        "outcomes": [
+            {
+                "name": o.name,
+                "ivr": o.ivr.rate,
+                "ivr_interval": o.ivr.interval,
+                "fpr": o.fpr.rate,
+                "fpr_interval": o.fpr.interval,
+                "ivr_promised": o.promised,
+                "fpr_upper": o.fpr_upper,
+            }
+            for o in found.outcomes
+        ],
+    }
+
+
+def _show(made: ModelVersion, found: SliceCalibration) -> None:
+    screen().print(_slices(found.calibration))
+    screen().print()
+    screen().print(_outcomes(found))
+    click.echo(f"\nversion {made.name}, with the weights of {made.manifest.parent}")
+
+
+def _slices(calibration: Calibration) -> Table:
+    rows = new_table("slice", ">threshold", ">FPR at most", ">purchases", "pooled with")
+    for key, threshold in calibration.slices.items():
+        fit = calibration.curves[key]
+        rows.add_row(
+            key,
+            f"{threshold:.6f}",
+            f"{fit.fpr:.2%}",
+            f"{fit.purchases:,}",
+            fit.pooled_with or "",
+        )
+    rows.add_row("any other", f"{calibration.overall:.6f}", f"{calibration.fpr_budget:.2%}", "", "")
+    return rows
+
+
+def _outcomes(found: SliceCalibration) -> Table:
+    rows = new_table("held out, by", "IVR", "FPR", ">promised IVR", ">FPR counted")
+    for o in found.outcomes:
+        shown = (f"{v:.2%}" if v is not None else "" for v in (o.promised, o.fpr_upper))
+        chosen = " (chosen)" if o is found.chosen else ""
+        rows.add_row(o.name + chosen, percent(o.ivr), percent(o.fpr), *shown)
+    return rows
