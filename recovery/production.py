@@ -17,6 +17,7 @@ from deltalake import DeltaTable
 from replay.errors import LakeBusy
 from replay.lake import Lake, writing
 from replay.production import Production, Promotion, open_versions, read_production
+from replay.snapshot import MILLISECOND
 from replay.span import iso, now_micros
 from replay.tables import PROMOTIONS
 from scorer.errors import BadInput, BadModelFile, UnknownModel
@@ -86,9 +87,15 @@ def _head(lake: Lake, asked: int | None) -> tuple[DeltaTable, Production]:
     with writing(lake.home):
         table = lake.ready("promotions")  # before the history: what comes between is a conflict
     history = read_production(lake)
-    if asked is not None and history.history and asked <= history.history[-1].at <= now_micros():
+    if asked is not None and history.history and _changed_since(table, asked):
         raise _overtaken(history)
     return table, history
+
+
+def _changed_since(table: DeltaTable, asked: int) -> bool:
+    """Tell whether the newest commit came since `asked`; one of a clock that ran ahead did not."""
+    committed = int(table.history(1)[0]["timestamp"]) * MILLISECOND
+    return asked <= committed <= now_micros()
 
 
 def _target(history: Production, to: str | None) -> str:
