@@ -75,8 +75,8 @@ def rollback(
         manifest = open_versions(lake).verify(target)
     except (UnknownModel, BadModelFile) as exc:
         raise BadInput(
-            f"production can't go back to {target!r}: {exc} Or go back further with "
-            "`replay models rollback --to VERSION`"
+            f"production can't go back to {target!r} (`replay models rollback --to VERSION` goes "
+            f"further back): {exc}"
         ) from exc
     why = (reason or "").strip() or f"rolled back from {history.production()}"
     return _commit(lake, table, history, _row(target, "rollback", by, why, manifest.metrics, at))
