@@ -69,6 +69,8 @@ def rollback(
     Never goes to a version that was rolled back from. Raises BadInput where there is nothing to go
     back to or `to` is no such version, or where it can't be used, and LakeBusy as `promote` does.
     """
+    if lake.delta("promotions") is None:
+        raise BadInput(_NOTHING)
     table, history = _head(lake, asked)
     target = _target(history, to)
     try:
@@ -102,10 +104,7 @@ def _target(history: Production, to: str | None) -> str:
     """Return the version that a rollback goes to; raise BadInput where there is none."""
     now, left = history.production(), history.left()
     if now is None:
-        raise BadInput(
-            "nothing was ever in production, so there is nothing to roll back to; "
-            "`replay models promote VERSION --reason WHY` puts a version there"
-        )
+        raise BadInput(_NOTHING)
     if to is None:
         if (previous := history.previous()) is not None:
             return previous
@@ -159,3 +158,7 @@ def _overtaken(history: Production) -> LakeBusy:
 
 
 _UNSTAMPED = PROMOTIONS.schema.set(0, pa.field("at", pa.int64(), nullable=False))
+_NOTHING = (
+    "nothing was ever in production, so there is nothing to roll back to; "
+    "`replay models promote VERSION --reason WHY` puts a version there"
+)

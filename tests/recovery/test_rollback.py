@@ -94,6 +94,7 @@ def test_no_rollback_goes_to_what_never_stood_or_stands(lake: Lake) -> None:
 def test_where_nothing_stands_there_is_nothing_to_roll_back(tmp_path: Path) -> None:
     lake = make_lake(tmp_path)
     assert refusal(lake).startswith("nothing was ever in production")
+    assert not (lake.home / "promotions").exists()
     stored(open_registry(lake), "v1", "velocity")
     promote(lake, "v1", "me", "why", {}, 1)
     assert "no version was in production before 'v1'" in refusal(lake)
