@@ -66,18 +66,18 @@ def test_two_versions_side_by_side(replay: Replay) -> None:
     assert (code, err) == (0, "")
     rows = shown(out)
     assert rows["architecture"] == ["logistic", "logistic"]
-    assert rows["parent"] == ["–", "v1", "≠"]
-    assert rows["trained from"] == ["2026-03-01 00:00:00 UTC", "–", "≠"]
-    assert rows["trained to"] == ["2026-03-02 00:00:00 UTC", "–", "≠"]
-    assert rows["fitted"] == ["3 epochs, seed 7", "–", "≠"]
-    assert rows["FPR budget"] == ["–", "1.00%", "≠"]
+    assert rows["parent"] == ["-", "v1", "≠"]
+    assert rows["trained from"] == ["2026-03-01 00:00:00 UTC", "-", "≠"]
+    assert rows["trained to"] == ["2026-03-02 00:00:00 UTC", "-", "≠"]
+    assert rows["fitted"] == ["3 epochs, seed 7", "-", "≠"]
+    assert rows["FPR budget"] == ["-", "1.00%", "≠"]
     assert rows["weights"] == ["its own", "its own", "≠"]
     assert rows["features"][-1] == "≠"
-    assert rows["clicks_ip_1h"] == ["–", "clicks of ip, 1h in steps of 1m"]
-    assert rows["user_age"] == ["–", "profile, 7.0 where unknown"]
+    assert rows["clicks_ip_1h"] == ["-", "clicks of ip, 1h in steps of 1m"]
+    assert rows["user_age"] == ["-", "profile, 7.0 where unknown"]
     assert "clicks_user_1h" not in rows
     assert rows["fpr"] == ["1.00% [0.50%, 2.00%]", "unknown"]
-    assert rows["rows"] == ["1,000", "–"]
+    assert rows["rows"] == ["1,000", "-"]
     assert rows["overall"] == ["0.500000", "0.500000", "+0.000000"]
     assert rows["device=tv"] == ["0.500000*", "0.750000", "+0.250000"]
 

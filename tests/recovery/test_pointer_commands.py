@@ -79,12 +79,14 @@ def test_one_rollback_after_another_until_nothing_is_left(lake: Lake, replay: Re
     assert production(lake) == "v1"
 
 
-def test_a_rollback_to_a_version_by_name(lake: Lake, replay: Replay) -> None:
+@pytest.mark.usefixtures("lake")
+def test_a_rollback_to_a_version_by_name(replay: Replay) -> None:
     _, out, _ = replay("models", "rollback", "--to", "v1")
     assert out.startswith("production: v3 → v1, since 2")
 
 
-def test_the_history_is_told_newest_first(lake: Lake, replay: Replay) -> None:
+@pytest.mark.usefixtures("lake")
+def test_the_history_is_told_newest_first(replay: Replay) -> None:
     code, out, err = replay("models", "history")
     assert (code, err) == (0, "")
     lines = [line.split() for line in out.splitlines()]

@@ -13,7 +13,7 @@ from replay.production import Production, Promotion, read_production
 from replay.span import now_micros
 from replay.training import open_registry
 from scorer.errors import ReplayError
-from tests.lakes import add_rows, make_lake
+from tests.lakes import make_lake
 from tests.scorer.models import stored
 
 NAMES = ("v1", "v2", "v3")
@@ -105,7 +105,9 @@ def test_what_is_damaged_or_gone_is_not_gone_back_to(lake: Lake) -> None:
     weights = folder / "weights.safetensors"
     weights.write_bytes(weights.read_bytes()[:-1])
     said = refusal(lake)
-    assert said.startswith("production can't go back to 'v2' (`replay models rollback --to VERSION` ")
+    assert said.startswith(
+        "production can't go back to 'v2' (`replay models rollback --to VERSION` "
+    )
     assert str(weights) in said
     folder.rename(lake.home / "v2")
     assert "goes further back): no model version named 'v2'" in refusal(lake)

@@ -15,7 +15,7 @@ from scorer.comparison import Comparison, Measured, Side, SliceThreshold
 from scorer.comparison import compare as set_beside
 from scorer.versions import Versions, resolve
 
-ABSENT = "–"
+ABSENT = "-"
 
 
 @click.command()
