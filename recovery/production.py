@@ -90,7 +90,7 @@ def _head(lake: Lake, asked: int | None) -> tuple[DeltaTable, Production]:
         table = lake.ready("promotions")  # before the history: what comes between is a conflict
     history = read_production(lake)
     if asked is not None and history.history and _changed_since(table, asked):
-        raise _overtaken(history)
+        raise _overtaken(read_production(lake))  # the newest commit may be newer than `history`
     return table, history
 
 

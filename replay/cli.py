@@ -39,7 +39,7 @@ COMMANDS: tuple[Entry, ...] = (
     Entry("sql", "replay.commands.sql:sql", "Query the lake with DuckDB, read-only."),
     Entry("lake", "replay.commands.lake:lake", "Look after the lake's files."),
     Entry("train", "replay.commands.train:train", "Train a model version on weak labels."),
-    Entry("models", "recovery.commands.models:models", "Compare model versions, promote them, roll back."),
+    Entry("models", "recovery.commands.models:models", "Compare, promote and roll back versions."),
     Entry("verdicts", "recovery.commands.verdicts:verdicts", "Publish corrections and undo them."),
     Entry("serve", "replay.commands.serve:serve", "Decide live clicks over HTTP."),
     Entry("simulate", "simulator.commands:simulate", "Make clicks with a known truth."),
