@@ -40,7 +40,7 @@ COMMANDS: tuple[Entry, ...] = (
     Entry("lake", "replay.commands.lake:lake", "Look after the lake's files."),
     Entry("labels", "replay.commands.labels:labels", "Count the clicks that stand for humans."),
     Entry("train", "replay.commands.train:train", "Train a model version on weak labels."),
-    Entry("models", "recovery.commands.models:models", "List, show and promote model versions."),
+    Entry("models", "recovery.commands.models:models", "Compare, promote and roll back versions."),
     Entry("verdicts", "recovery.commands.verdicts:verdicts", "Publish corrections and undo them."),
     Entry("serve", "replay.commands.serve:serve", "Decide live clicks over HTTP."),
     Entry("simulate", "simulator.commands:simulate", "Make clicks with a known truth."),

@@ -75,12 +75,14 @@ class Lake:
 
     def delta(self, name: str) -> DeltaTable | None:
         """Open a table at its newest version; None where nothing was ever written to it."""
+        folder = self.home / name
+        begun = (folder / "_delta_log" / f"{0:020d}.json").exists()  # before: it may be made now
         try:
-            return DeltaTable(self.home / name)
-        except TableNotFoundError:
-            return None
-        except DeltaError as exc:
-            raise Inconsistent(f"table {self.home / name} cannot be read: {exc}") from exc
+            return DeltaTable(folder)
+        except (DeltaError, OSError, ValueError) as exc:
+            if isinstance(exc, TableNotFoundError) and not begun:
+                return None
+            raise Inconsistent(f"table {folder} cannot be read: {exc}") from exc
 
     def identity(self) -> str:
         """Return what tells this lake and its copies from others: its click log's Delta id."""

@@ -4,11 +4,14 @@ from bisect import bisect_right
 from dataclasses import dataclass
 from pathlib import Path
 
+import duckdb
+
 from replay.lake import Lake
-from replay.snapshot import Snapshot, connect
+from replay.snapshot import Snapshot, connect, reading
 from replay.span import iso
+from replay.tables import PROMOTIONS
 from scorer.errors import Inconsistent
-from scorer.versions import Versions
+from scorer.versions import NAME, Versions
 
 ACTIONS = ("promote", "rollback")
 
@@ -21,6 +24,11 @@ def models_folder(lake: Lake) -> Path:
 def open_versions(lake: Lake) -> Versions:
     """Return a lake's stored versions, for reading without torch."""
     return Versions(models_folder(lake))
+
+
+def read_production(lake: Lake) -> "Production":
+    """Read the history of production as it is now; raise Inconsistent where it makes no sense."""
+    return Production.read(Snapshot.take(lake, tables=(PROMOTIONS,)))
 
 
 @dataclass(frozen=True)
@@ -36,6 +44,17 @@ class Promotion:
 
 
 @dataclass(frozen=True)
+class Stood:
+    """What stood in production for a time: from its row's `at` to `until` (µs, exclusive).
+
+    `row` is None before the first promotion, `until` where nothing came after it.
+    """
+
+    row: Promotion | None
+    until: int | None
+
+
+@dataclass(frozen=True)
 class Production:
     """The history of production, oldest first; a version stands from its row's `at` on.
 
@@ -43,6 +62,8 @@ class Production:
     >>> some = Production(tuple(Promotion(t, v, a, "", "", "") for t, (v, a) in enumerate(rows)))
     >>> some.production(), some.previous(), some.at(1), some.at(-1)
     ('v3', 'v1', 'v2', None)
+    >>> some.stood(2).until, some.stood(3).until, list(some.left())
+    (3, None, ['v2'])
     """
 
     history: tuple[Promotion, ...]
@@ -51,18 +72,19 @@ class Production:
     def read(cls, snapshot: Snapshot) -> "Production":
         """Read a snapshot's history; raise Inconsistent where a row makes no sense."""
         source = snapshot.source("promotions")
-        with connect(1) as connection:
-            rows = connection.sql(
-                'SELECT epoch_us("at") AS "at", model_version, action, "by", reason, metrics '
-                f'FROM {source} ORDER BY "at"'
-            ).fetchall()
+        try:
+            with reading(snapshot), connect(1) as connection:
+                rows = connection.sql(
+                    'SELECT epoch_us("at") AS "at", model_version, action, "by", reason, metrics '
+                    f'FROM {source} ORDER BY "at"'
+                ).fetchall()
+        except duckdb.Error as exc:
+            said = str(exc).splitlines()[0]
+            raise Inconsistent(
+                f"the table promotions cannot be read: {said}; restore it from a copy of the lake"
+            ) from exc
         history = tuple(Promotion(*row) for row in rows)
-        for row in history:
-            if row.action not in ACTIONS:
-                raise Inconsistent(
-                    f"promotions: the row of {iso(row.at)} has the action {row.action!r}; "
-                    f"only {' and '.join(ACTIONS)} have a meaning"
-                )
+        _check(history)
         return cls(history)
 
     def production(self) -> str | None:
@@ -71,17 +93,52 @@ class Production:
 
     def previous(self) -> str | None:
         """Return the last version before the present one that was never rolled back from."""
-        left = {
-            before.model_version
-            for before, row in zip(self.history, self.history[1:], strict=False)
-            if row.action == "rollback"
-        }
+        left = self.left()
         for row in reversed(self.history[:-1]):
             if row.model_version != self.production() and row.model_version not in left:
                 return row.model_version
         return None
 
+    def left(self) -> dict[str, Promotion]:
+        """Return each version that was rolled back from, and the last rollback that left it."""
+        pairs = zip(self.history, self.history[1:], strict=False)
+        return {before.model_version: row for before, row in pairs if row.action == "rollback"}
+
+    def stood(self, ts: int) -> Stood:
+        """Return what stood in production at `ts`."""
+        number = bisect_right(self.history, ts, key=lambda row: row.at)
+        later = self.history[number:]
+        return Stood(self.history[number - 1] if number else None, later[0].at if later else None)
+
     def at(self, ts: int) -> str | None:
         """Return the version that stood in production at `ts`, or None."""
-        row = bisect_right(self.history, ts, key=lambda promotion: promotion.at)
-        return self.history[row - 1].model_version if row else None
+        row = self.stood(ts).row
+        return row.model_version if row else None
+
+
+def _check(history: tuple[Promotion, ...]) -> None:
+    """Raise Inconsistent, naming the row, where a history has no one meaning."""
+    before: int | None = None
+    for row in history:
+        if lacking := [name for name, value in vars(row).items() if value is None]:
+            when = "" if row.at is None else f" of {iso(row.at)}"
+            raise Inconsistent(f"promotions: a row{when} has no {lacking[0]}; {_RESTORE}")
+        if row.action not in ACTIONS:
+            raise Inconsistent(
+                f"promotions: the row of {iso(row.at)} has the action {row.action!r}; "
+                f"only {' and '.join(ACTIONS)} have a meaning; {_RESTORE}"
+            )
+        if not NAME.fullmatch(row.model_version):
+            raise Inconsistent(
+                f"promotions: the row of {iso(row.at)} names {row.model_version!r}, "
+                f"which no version can be named; {_RESTORE}"
+            )
+        if row.at == before:
+            raise Inconsistent(
+                f"promotions: two rows are of {iso(row.at)}, and nothing tells which came last; "
+                f"{_RESTORE}"
+            )
+        before = row.at
+
+
+_RESTORE = "restore the table from a copy of the lake"

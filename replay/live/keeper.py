@@ -21,8 +21,7 @@ from replay.live.delta_log import TableVersion
 from replay.live.profile_cache import ProfileCaches
 from replay.live.service import Settings, Trouble, start_process
 from replay.live.standing import write_standing
-from replay.production import Production, models_folder, open_versions
-from replay.snapshot import Snapshot
+from replay.production import models_folder, open_versions, read_production
 from replay.span import now_micros
 from replay.tables import PROMOTIONS
 from scorer.serving.ports import Standing
@@ -55,7 +54,7 @@ class StandingKeeper:
 
     def _read(self) -> tuple[str | None, tuple[str, ...]]:
         """Return the version in production and those to keep warm: the previous, the latest."""
-        history = Production.read(Snapshot.take(self._lake, None, (PROMOTIONS,)))
+        history = read_production(self._lake)
         stored = open_versions(self._lake).names()
         production = history.production()
         others = [history.previous(), stored[-1] if stored else None]

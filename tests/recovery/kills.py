@@ -41,6 +41,8 @@ PRELOADED = (
     "replay.console",
     "recovery.delivery",
     "recovery.publishing",
+    "recovery.commands.models.promote",
+    "recovery.commands.models.rollback",
     "recovery.commands.verdicts.deliver",
     "recovery.commands.verdicts.publish",
     "recovery.commands.verdicts.revert",

@@ -1,4 +1,4 @@
-"""`replay models list`, `show` and `promote`."""
+"""`replay models list`, `show` and `promote`; for the others see test_pointer_commands."""
 
 import json
 from pathlib import Path

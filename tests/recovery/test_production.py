@@ -31,7 +31,7 @@ def history(lake: Lake) -> list[tuple[int, str]]:
 
 
 def test_a_promotion_is_one_row(lake: Lake) -> None:
-    row = promote(lake, "v1", "me", "why", {"fpr": None}, at=7)
+    row = promote(lake, "v1", "me", "why", {"fpr": None}, at=7).row
     assert Production.read(Snapshot.take(lake)).history == (row,)
     assert vars(row) == {
         "at": 7,
@@ -57,7 +57,7 @@ def test_of_two_at_once_one_wins_and_the_other_is_told(lake: Lake) -> None:
         def attempt(name: str, at: int = at, start: Barrier = start) -> str:
             start.wait()
             try:
-                return promote(lake, name, "me", "why", {}, at).model_version
+                return promote(lake, name, "me", "why", {}, at).row.model_version
             except LakeBusy as exc:
                 return str(exc)
 

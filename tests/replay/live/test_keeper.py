@@ -4,10 +4,13 @@ from pathlib import Path
 
 import pytest
 
+from recovery.production import promote, rollback
 from replay.errors import NotALake
 from replay.lake import Lake
 from replay.live.keeper import StandingKeeper
 from replay.live.standing import StandingFile
+from replay.span import now_micros
+from scorer.errors import Inconsistent
 from scorer.serving.ports import Standing
 from tests.lakes import add_rows, make_lake
 from tests.versions import at_least
@@ -80,3 +83,26 @@ def test_a_lake_that_was_put_back_to_an_earlier_state_is_read_anew(tmp_path: Pat
     log = kept.lake.home / "promotions" / "_delta_log"
     sorted(log.glob("*.json"))[-1].unlink()
     assert kept.told() == ("v1", ("v2",))
+
+
+def test_a_rollback_reaches_the_workers_as_a_promotion_does(tmp_path: Path) -> None:
+    kept = Kept(tmp_path)
+    for name in ("v1", "v2"):
+        at_least(kept.lake, name, 2)
+        promote(kept.lake, name, "test", "because", {}, now_micros())
+        assert kept.told()[0] == name
+    rollback(kept.lake, "test", now_micros())
+    assert kept.told() == ("v1", ("v2",)), "v2 stays warm as the latest: a rollback can be undone"
+    promote(kept.lake, "v2", "test", "undone", {}, now_micros())
+    assert kept.told() == ("v2", ("v1",))
+
+
+def test_a_table_that_cannot_be_read_leaves_what_stood(tmp_path: Path) -> None:
+    kept = Kept(tmp_path)
+    at_least(kept.lake, "v1", 2)
+    kept.add("v1")
+    kept.told()
+    kept.add("v1", "demote")
+    with pytest.raises(Inconsistent, match="'demote'"):
+        kept.told()
+    assert kept.pointer.standing().production == "v1"

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from recovery.production import promote
+from recovery.production import promote, rollback
 from replay.lake import Lake
 from replay.production import models_folder
 from replay.snapshot import Snapshot, connect
@@ -141,6 +141,17 @@ def test_a_promotion_is_followed_without_losing_a_request(setting: Setting) -> N
     for load in made:
         versions = [answer["model_version"] for answer in load.answered if answer["model_version"]]
         assert set(versions) == {"v1", "wide"}
+
+
+def test_a_rollback_is_followed_without_losing_a_request(setting: Setting) -> None:
+    with loads(setting.running, "back", count=2) as made:
+        until(lambda: all(load.saw("wide") for load in made), "the version before decides")
+        rollback(setting.lake, "test", now_micros())
+        until(lambda: all(load.saw("v1") for load in made), "the one put back decides")
+        put(setting.lake, "wide")
+        until(lambda: all(load.saw("wide") for load in made), "the rollback is undone")
+    setting.took(made)
+    assert [load.failed for load in made] == [[], []]
 
 
 def test_a_damaged_version_is_refused_and_the_last_good_one_stays(setting: Setting) -> None:

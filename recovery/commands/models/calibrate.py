@@ -8,15 +8,13 @@ from rich.table import Table
 from replay.calibrating import Request, calibrate_version, free_name, held_out_span
 from replay.console import home_option, json_option, open_lake, print_json, progress, screen, warn
 from replay.formats import new_table, percent
-from replay.lake import Lake
-from replay.production import Production, open_versions
+from replay.production import open_versions, read_production
 from replay.snapshot import Snapshot, reading
-from replay.tables import CLICKS, PROMOTIONS
 from scorer.allocation import Guards
 from scorer.calibration import Calibration
 from scorer.registry import ModelVersion
 from scorer.slice_calibration import Method, SliceCalibration
-from scorer.versions import Versions, resolve
+from scorer.versions import resolve
 
 
 @click.command()
@@ -62,8 +60,9 @@ def calibrate(
     Example:
       replay models calibrate v2 --fpr-budget 0.01
     """
-    lake, versions = _opened(home)
-    parent = resolve(version, versions, _production(lake))
+    lake = open_lake(home)
+    versions = open_versions(lake)
+    parent = resolve(version, versions, read_production(lake))
     guards = Guards(min_coverage=min_coverage)
     request = Request(parent, name or free_name(versions, parent), fpr_budget, guards, method)
     snapshot = Snapshot.take(lake)
@@ -75,15 +74,6 @@ def calibrate(
         print_json(_document(made, found))
     else:
         _show(made, found)
-
-
-def _opened(home: str | None) -> tuple[Lake, Versions]:
-    lake = open_lake(home)
-    return lake, open_versions(lake)
-
-
-def _production(lake: Lake) -> Production:
-    return Production.read(Snapshot.take(lake, tables=(CLICKS, PROMOTIONS)))
 
 
 def _warn(found: SliceCalibration) -> None:
