@@ -69,7 +69,7 @@ def test_newcombe_holds_the_difference_and_mirrors(table: tuple[int, int, int, i
     low, high = newcombe(both, only_first, only_second, whole)
     assert -1 <= low <= (only_first - only_second) / whole <= high <= 1
     assert newcombe(both, only_second, only_first, whole) == pytest.approx((-high, -low))
-    assert newcombe(neither, only_second, only_first, whole) == pytest.approx((low, high))
+    assert newcombe(neither, only_first, only_second, whole) == pytest.approx((low, high))
 
 
 def test_the_correlation_makes_the_interval_of_the_paired_narrower() -> None:
