@@ -37,10 +37,10 @@ class Outcome(NamedTuple):
 Cells = Mapping[Outcome, Tally]
 
 
-def add(total: dict[Outcome, Tally], cells: Cells) -> None:
+def add(found: dict[Outcome, Tally], cells: Cells) -> None:
     """Add cells to a total."""
     for outcome, tally in cells.items():
-        total[outcome] = plus(total.get(outcome, NOTHING), tally)
+        found[outcome] = plus(found.get(outcome, NOTHING), tally)
 
 
 def plus(one: Tally, other: Tally) -> Tally:
