@@ -51,8 +51,8 @@ class Coverage:
         ]
         if self.gaps:
             found.append(
-                f"gap: windows (up to {look_back // HOUR} h) of {self.gap_clicks:,} clicks see such "
-                "an hour"
+                f"gap: windows (up to {look_back // HOUR} h) of {self.gap_clicks:,} clicks see "
+                "such an hour"
             )
         return found
 

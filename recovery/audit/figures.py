@@ -1,6 +1,6 @@
 """An audit in figures: frozen data, made of the tallies, that adds up or is refused."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import combinations
 
@@ -195,9 +195,16 @@ def _versions(prepared: Prepared, tallies: Tallies) -> Iterator[Version]:
             borderline=counts["borderline", number],
             withheld=counts["withheld", number],
             unseen_slice=counts["unseen_slice", number],
-            changes={k: tallies.changes[number, k] for k in KINDS if (number, k) in tallies.changes},
-            causes={c: tallies.causes[number, c] for c in CAUSES if (number, c) in tallies.causes},
+            changes=_named(tallies.changes, number, KINDS),
+            causes=_named(tallies.causes, number, CAUSES),
         )
+
+
+def _named(
+    found: Mapping[tuple[int, str], Tally], number: int, names: Iterable[str]
+) -> dict[str, Tally]:
+    """Return what was found of a version, in the order of the names."""
+    return {name: found[number, name] for name in names if (number, name) in found}
 
 
 def _part(

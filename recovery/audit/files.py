@@ -149,7 +149,7 @@ class DifferenceWriter:
         columns = [rows[name].cast(kind) for name, kind in CLICK_FIELDS]
         for number in range(len(self._names)):
             columns += [rows[f"{field}_{number}"].cast(kind) for field, kind in VERSION_FIELDS]
-        self._writer.write_table(pa.table(columns, schema=self._schema))
+        self._writer.write_table(pa.table(columns, schema=self._schema).combine_chunks())
         self.rows += len(rows)
 
     def _differs(self, judged: pa.Table) -> np.ndarray[Any, np.dtype[np.bool_]]:
