@@ -54,6 +54,7 @@ VERSION_FIELDS = (
     ("threshold", pa.float32()),
     ("slice", pa.string()),
     ("borderline", pa.bool_()),
+    ("kind", pa.string()),
     ("adjustment", pa.int64()),
     ("cause", pa.string()),
 )

@@ -96,7 +96,8 @@ class _Judging:
         changes = [
             f"{kind(f'decision_{n}', f'borderline_{n}')} AS kind_{n}, "
             f"{withheld(f'decision_{n}', f'borderline_{n}')} AS withheld_{n}, "
-            f"{adjustment(f'decision_{n}')} AS adjustment_{n}"
+            f"CASE WHEN {kind(f'decision_{n}', f'borderline_{n}')} IS NOT NULL "
+            f"THEN {adjustment(f'decision_{n}')} END AS adjustment_{n}"
             for n in range(len(plan.versions))
         ]
         self._query = f"SELECT *, {', '.join(changes)} FROM standing ORDER BY place"

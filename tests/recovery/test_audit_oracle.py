@@ -175,8 +175,9 @@ def check_differences(done: Audited, oracles: dict[str, Oracle], clicks: list[Ju
             assert row[f"decision_{version}"] == click.decisions[version]
             assert row[f"borderline_{version}"] == (version in click.borderline)
             assert row[f"cause_{version}"] == (change["cause"] if change else None)
-            if change:
-                assert row[f"adjustment_{version}"] == change["adjustment_micros"]
+            assert row[f"kind_{version}"] == (change["kind"] if change else None)
+            money = change["adjustment_micros"] if change else None
+            assert row[f"adjustment_{version}"] == money
 
 
 def with_sessions(lake: Lake) -> Lake:
