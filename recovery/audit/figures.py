@@ -135,7 +135,7 @@ class Audit:
         """Raise Inconsistent unless the figures add up, click by click and micro by micro."""
         for account in (*self.accounts, self.all_accounts):
             account.check()
-        columns = {part.columns for part in self.slices}
+        columns = {version.slice_columns for version in self.versions}
         parted = [self.hours, *([p for p in self.slices if p.columns == c] for c in columns)]
         for voice in self.voices:
             whole = self.overall.counts[voice]

@@ -16,10 +16,10 @@ from scorer.metrics import Difference, Share
 ADVERTISERS_SHOWN = 10
 SLICES_SHOWN = 20
 HEADINGS = {
-    "ivr": "IVR: invalid clicks",
-    "fpr": "FPR: of purchasing",
-    "robotic_coverage": "coverage: of robotic",
-    "decision_rate": "decided",
+    "ivr": "IVR, %",
+    "fpr": "FPR, %",
+    "robotic_coverage": "coverage, %",
+    "decision_rate": "decided, %",
 }
 
 
@@ -94,11 +94,12 @@ def _metrics(part: Part, voices: tuple[str, ...]) -> Table:
 
 
 def _pairs(part: Part, voices: tuple[str, ...]) -> Table:
-    made = new_table("difference, in points", *(HEADINGS[name].split(":")[0] for name in METRICS))
+    names = ("ivr", "fpr", "robotic_coverage")
+    made = new_table("difference, in points", *(HEADINGS[name].split(",")[0] for name in names))
     for pair in part.pairs:
         if pair.first in voices and pair.second in voices:
-            written = (_difference(pair.differences[name]) for name in METRICS)
-            made.add_row(f"{pair.first} − {pair.second}", *written)
+            written = (_difference(pair.differences[name]) for name in names)
+            made.add_row(f"{pair.first} - {pair.second}", *written)
     return made
 
 
@@ -119,17 +120,27 @@ def _slices(audit: Audit, voices: tuple[str, ...]) -> Iterator[Table]:
     for columns in dict.fromkeys(part.columns for part in audit.slices):
         parts = [part for part in audit.slices if part.columns == columns]
         parts.sort(key=lambda part: (-part.counts[PRODUCTION].clicks, part.name))
-        made = new_table("slice", ">clicks", "by", "IVR", "FPR", "coverage")
+        headings = list(HEADINGS.values())[:3]
+        made = new_table(", ".join(columns), ">clicks", "by", *headings)
         for part in parts[:SLICES_SHOWN]:
             for number, voice in enumerate(voices):
                 counts = part.counts[voice]
-                named = ("", "") if number else (part.name, f"{counts.clicks:,}")
+                named = ("", "") if number else (_values(part.name), f"{counts.clicks:,}")
                 shares = (counts.ivr, counts.fpr, counts.robotic_coverage)
                 made.add_row(*named, voice, *(_share(share) for share in shares))
         if len(parts) > SLICES_SHOWN:
             more = len(parts) - SLICES_SHOWN
             made.add_row(f"{more:,} smaller ones", "", "see audit.json", "", "", "")
         yield made
+
+
+def _values(slice_key: str) -> str:
+    """Write a slice's values without its columns, which stand in the heading.
+
+    >>> _values("device=mobile_web,logged_in=true")
+    'mobile_web, true'
+    """
+    return ", ".join(pair.partition("=")[2] for pair in slice_key.split(","))
 
 
 def _decisions(account: Account, voices: tuple[str, ...], currency: str) -> Table:
@@ -180,15 +191,15 @@ def _causes(audit: Audit) -> Table:
 
 
 def _share(share: Share) -> str:
-    """Write a share with its interval.
+    """Write a share with its interval, in percent.
 
     >>> _share(Share(1, 100)), _share(Share(0, 0))
-    ('1.00% [0.18%, 5.45%]', 'unknown')
+    ('1.00 [0.18-5.45]', 'unknown')
     """
     if share.rate is None:
         return "unknown"
-    low, high = share.interval
-    return f"{share.rate:.2%} [{low:.2%}, {high:.2%}]"
+    low, high = (100 * end for end in share.interval)
+    return f"{100 * share.rate:.2f} [{low:.2f}-{high:.2f}]"
 
 
 def _difference(found: Difference) -> str:

@@ -39,13 +39,13 @@ def test_tables_say_what_differs_and_where_the_files_are(replay: Replay, tmp_pat
     assert (code, err) == (0, "")
     for line in (
         "4 clicks; two of the versions differ on 2",
-        "b 50.00% [15.00%, 85.00%] 100.00% [20.65%, 100.00%] unknown 100.00% [51.01%, 100.00%]",
+        "b 50.00 [15.00-85.00] 100.00 [20.65-100.00] unknown 100.00 [51.01-100.00]",
         "decided alike production b c",
         "b 50.00% 50.00%",
         "c 100.00% 50.00%",
         "c 1.17 USD 1.17 USD 0.00 USD 0.00 USD 1.17 USD",
         "all 4 1.17 USD 1.17 USD 0.58 USD 1.17 USD",
-        "b model another model decides otherwise on the same features 2 -0.58 USD",
+        "b features production saw other features than the log gives 2 -0.58 USD",
     ):
         assert line in lines
     assert lines[-1].endswith(f"and manifest.json to {tmp_path / 'out'}")
