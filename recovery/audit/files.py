@@ -29,11 +29,12 @@ from replay.errors import BadInput
 from replay.lake import writing
 from replay.production import models_folder
 from replay.reader import HOUR
-from replay.runs import HASHING, MANIFEST, sha256_of
+from replay.runs import HASHING, sha256_of
 from replay.span import Span
 from replay.tables import TIMESTAMP
+from scorer.metrics import Flags
 from scorer.registry import ModelVersion
-from scorer.versions import CALIBRATION, WEIGHTS
+from scorer.versions import CALIBRATION, MANIFEST, WEIGHTS
 
 AUDIT, DIFFERENCES = "audit.json", "differences.parquet"
 CLICK_FIELDS = (
@@ -153,7 +154,7 @@ class DifferenceWriter:
         self._writer.write_table(pa.table(columns, schema=self._schema).combine_chunks())
         self.rows += len(rows)
 
-    def _differs(self, judged: pa.Table) -> np.ndarray[Any, np.dtype[np.bool_]]:
+    def _differs(self, judged: pa.Table) -> Flags:
         differs = np.zeros(len(judged), np.bool_)
         for number in range(1, len(self._names)):
             other = pc.not_equal(judged["decision_0"], judged[f"decision_{number}"])
