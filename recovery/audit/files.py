@@ -132,9 +132,7 @@ class DifferenceWriter:
             (f"{field}_{name}", kind) for name in self._names for field, kind in VERSION_FIELDS
         ]
         self._schema = pa.schema([*CLICK_FIELDS, *named])
-        self._writer = pq.ParquetWriter(
-            path, self._schema, compression="zstd", store_schema=False
-        )
+        self._writer = pq.ParquetWriter(path, self._schema, compression="zstd", store_schema=False)
         self.rows = 0
 
     def __enter__(self) -> "DifferenceWriter":

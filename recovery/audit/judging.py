@@ -63,7 +63,7 @@ class Plan:
 
 
 def judge(plan: Plan, advance: Callable[[int], None]) -> Iterator[pa.Table]:
-    """Yield a row per click of the span, in log order, slice by slice.
+    """Yield a row per click of the span, in log order, slice by slice; none for an empty slice.
 
     Columns: place, seq, click_id, ts (int64 µs), CLICK_COLUMNS, purchased, robotic, sessionless,
     production, effective; and of each version, followed by _ and its number in the plan: decision,
@@ -83,7 +83,8 @@ def judge(plan: Plan, advance: Callable[[int], None]) -> Iterator[pa.Table]:
         threads=plan.threads,
         advance=advance,
     ):
-        yield judging.judge(piece)
+        if piece.clicks.num_rows:
+            yield judging.judge(piece)
 
 
 class _Judging:
@@ -144,9 +145,8 @@ class _Judging:
         places = np.unique(np.concatenate(changed))
         asked = judged.select(["place", "click_id"]).take(places)
         logged = self._comparison.logged(piece.span, asked)
-        for number, (attribution, mine) in enumerate(
-            zip(self._attributions, changed, strict=True)
-        ):
+        pairs = zip(self._attributions, changed, strict=True)
+        for number, (attribution, mine) in enumerate(pairs):
             theirs = logged.take(np.searchsorted(places, mine)).select(LOGGED_COLUMNS)
             rows = judged.select(["place", "production"]).take(mine)
             rows = rows.append_column("decision", judged[f"decision_{number}"].take(mine))

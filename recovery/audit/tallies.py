@@ -163,8 +163,6 @@ class Tallies:
 
     def add(self, judged: pa.Table) -> None:
         """Add a slice's clicks."""
-        if not len(judged):
-            return
         self._connection.register("judged", judged)
         for hour, cells in self._cells(f"ts // {HOUR} * {HOUR}").items():
             add(self.hours.setdefault(int(str(hour)), {}), cells)
