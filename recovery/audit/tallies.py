@@ -5,7 +5,7 @@ grows with hours, slices and advertisers, not with clicks.
 """
 
 from collections.abc import Callable, Iterable, Mapping
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import pyarrow as pa
 
@@ -165,12 +165,12 @@ class Tallies:
         """Add a slice's clicks."""
         self._connection.register("judged", judged)
         for hour, cells in self._cells(f"ts // {HOUR} * {HOUR}").items():
-            add(self.hours.setdefault(int(str(hour)), {}), cells)
+            add(self.hours.setdefault(hour, {}), cells)
         for columns, number in self._plan.slicings.items():
             for key, cells in self._cells(f"slice_{number}").items():
-                add(self.slices.setdefault((columns, str(key)), {}), cells)
+                add(self.slices.setdefault((columns, key), {}), cells)
         for advertiser, cells in self._cells("advertiser_id").items():
-            add(self.advertisers.setdefault(str(advertiser), {}), cells)
+            add(self.advertisers.setdefault(advertiser, {}), cells)
         self._add_gross(judged)
         for number in range(len(self._plan.versions)):
             self._add_changes(number)
@@ -180,14 +180,14 @@ class Tallies:
             self.counts[name] += clicks
         self._connection.unregister("judged")
 
-    def _cells(self, part: str) -> dict[object, dict[Outcome, Tally]]:
+    def _cells(self, part: str) -> dict[Any, dict[Outcome, Tally]]:
         """Return the slice's cells by an SQL expression."""
         decided = ", ".join(f"{sql} AS d{n}" for n, sql in enumerate(self._decisions))
         rows = self._connection.sql(
             f"SELECT {part} AS part, {decided}, purchased, robotic, count(*), "
             "sum(price_micros)::BIGINT FROM judged GROUP BY ALL"
         ).fetchall()
-        found: dict[object, dict[Outcome, Tally]] = {}
+        found: dict[Any, dict[Outcome, Tally]] = {}
         for name, *decisions, purchased, robotic, clicks, micros in rows:
             outcome = Outcome(tuple(decisions), purchased, robotic)
             found.setdefault(name, {})[outcome] = Tally(clicks, micros)
