@@ -82,9 +82,7 @@ def robotic_by_hand(clicks: list[Row]) -> set[str]:
         c["session_id"]
         for c in near
         if c["session_id"] is not None
-        and sum(
-            o["session_id"] == c["session_id"] and 0 <= o["ts"] - c["ts"] < HOUR for o in near
-        )
+        and sum(o["session_id"] == c["session_id"] and 0 <= o["ts"] - c["ts"] < HOUR for o in near)
         > SESSION_CLICKS
     }
 
@@ -109,10 +107,10 @@ def counted(clicks: Iterable[Judged], voice: str) -> Counts:
 def check_part(part: Part, clicks: list[Judged]) -> None:
     assert part.counts == {voice: counted(clicks, voice) for voice in part.counts}
     flags: dict[str, tuple[Callable[[Judged], bool], Callable[[str], bool]]] = {
-        "ivr": (lambda c: True, lambda word: word == "invalid"),
+        "ivr": (lambda _: True, lambda word: word == "invalid"),
         "fpr": (lambda c: c.purchased, lambda word: word == "invalid"),
         "robotic_coverage": (lambda c: c.robotic, lambda word: word == "invalid"),
-        "decision_rate": (lambda c: True, lambda word: word != "undecided"),
+        "decision_rate": (lambda _: True, lambda word: word != "undecided"),
     }
     assert [(p.first, p.second) for p in part.pairs] == list(combinations(part.counts, 2))
     for pair in part.pairs:

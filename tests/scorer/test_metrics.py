@@ -106,9 +106,7 @@ def test_a_curve_counts_at_every_threshold(rows: list[tuple[float, bool]]) -> No
     found = curve(p, purchasing)
     distinct = sorted({value for value, _ in rows if value == value}, reverse=True)
     assert found.thresholds.tolist() == [NEVER, *distinct]
-    for threshold, invalid, lost in zip(
-        found.thresholds, found.invalid, found.lost, strict=True
-    ):
+    for threshold, invalid, lost in zip(found.thresholds, found.invalid, found.lost, strict=True):
         assert invalid == (p >= threshold).sum()
         assert lost == ((p >= threshold) & purchasing).sum()
     assert (found.clicks, found.purchases) == (len(rows), purchasing.sum())
