@@ -7,36 +7,21 @@ labels that training had. Both the weights and the thresholds know nothing after
 from dataclasses import dataclass, field
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.compute as pc
 
 from replay.console import Advance
-from replay.errors import OutsideLog
-from replay.features import stream
-from replay.labels import purchasing_clicks
 from replay.lake import Lake, writing
-from replay.snapshot import Snapshot, connect
+from replay.snapshot import Snapshot
 from replay.span import Span, to_micros
-from replay.training import open_registry
+from replay.training import open_registry, training_set
 from scorer.allocation import Guards
 from scorer.calibration import check_budget
 from scorer.curves import Clicks
 from scorer.errors import BadInput
 from scorer.manifest import Manifest
-from scorer.metrics import SESSION_WINDOW
 from scorer.registry import ModelVersion
 from scorer.slice_calibration import Method, SliceCalibration, calibrate_slices
-from scorer.slices import slice_codes
-from scorer.training import HELD_OUT, Metrics
+from scorer.training import HELD_OUT, Metrics, measured
 from scorer.versions import Versions, check_name
-
-_ROBOTIC_SESSIONS = """
-SELECT DISTINCT session_id FROM (
-  SELECT session_id,
-    epoch_us(ts) - lag(epoch_us(ts), {k}) OVER (PARTITION BY session_id ORDER BY ts) AS took
-  FROM {clicks} WHERE session_id IS NOT NULL
-) WHERE took < {window}
-"""
 
 
 @dataclass(frozen=True)
@@ -92,56 +77,27 @@ def held_out_span(manifest: Manifest) -> Span:
 def held_out_clicks(snapshot: Snapshot, version: ModelVersion, advance: Advance) -> Clicks:
     """Score the clicks that training held out; labels know the purchases before the span's end.
 
-    Raises BadInput or OutsideLog where there are none.
+    Raises BadInput for a version that does not say what it was trained on, OutsideLog where the log
+    no longer holds what it held out.
     """
-    span, columns = held_out_span(version.manifest), version.manifest.slice_columns
-    humans = purchasing_clicks(snapshot, span, known_by=span.end)
-    sessions = robotic_sessions(snapshot, span)
-    parts, probabilities = [], []
-    for piece in stream(snapshot, version.spec, span, columns=[*columns, "session_id"]):
-        parts.append(piece.clicks)
-        probabilities.append(version.probabilities(piece.facts, piece.reals))
-        advance(piece.clicks.num_rows)
-    clicks = pa.concat_tables(parts)
-    if not clicks.num_rows:
-        raise OutsideLog(
-            f"the log holds no click in {span}, which version {version.name!r} held out"
-        )
-    codes, keys = slice_codes(clicks, columns)
-    return Clicks(
-        np.concatenate(probabilities),
-        pc.is_in(clicks["click_id"], value_set=humans).to_numpy(),
-        pc.is_in(clicks["session_id"], value_set=sessions).to_numpy(),
-        codes,
-        tuple(keys),
+    rows = training_set(
+        snapshot,
+        version.spec,
+        held_out_span(version.manifest),
+        advance,
+        slice_columns=version.manifest.slice_columns,
     )
-
-
-def robotic_sessions(snapshot: Snapshot, span: Span) -> pa.Array:
-    """Return the ids of robotic sessions; an hour on both sides of the span is looked at.
-
-    A session is robotic with more clicks than the lake's `session_clicks` inside some 3,600 s.
-    """
-    around = Span(span.start - SESSION_WINDOW, span.end + SESSION_WINDOW)
-    query = _ROBOTIC_SESSIONS.format(
-        k=snapshot.lake.config.session_clicks,
-        clicks=snapshot.source("clicks", around),
-        window=SESSION_WINDOW,
-    )
-    with connect(2) as connection:
-        found = connection.sql(query).to_arrow_table()
-    return found["session_id"].combine_chunks()
+    p = version.probabilities(rows.facts, rows.reals)
+    return Clicks(p, rows.purchasing, rows.robotic, rows.slices.astype(np.int64), rows.slice_keys)
 
 
 def _metrics(parent: Manifest, found: SliceCalibration) -> Metrics:
     """Return the new version's metrics: what was trained on, and what each way would do."""
-    kept = ("rows", "humans")
-    metrics: Metrics = {name: parent.metrics[name] for name in kept if name in parent.metrics}
     chosen = found.chosen
-    metrics |= {"held_out_rows": chosen.ivr.whole, "held_out_humans": chosen.fpr.whole}
-    for name, share in (("ivr", chosen.ivr), ("fpr", chosen.fpr)):
-        low, high = share.interval
-        metrics |= {name: share.rate, f"{name}_low": low, f"{name}_high": high}
+    metrics: Metrics = dict(parent.metrics)  # those of thresholds are all measured anew
+    metrics |= {"held_out_rows": chosen.ivr.whole, "held_out_purchasing": chosen.fpr.whole}
+    metrics |= measured("ivr", chosen.ivr) | measured("fpr", chosen.fpr)
+    metrics |= measured("coverage", chosen.coverage)
     metrics |= {"fpr_upper": chosen.fpr_upper, "threshold": found.calibration.overall}
     for outcome in found.outcomes:
         name = outcome.name.replace(" ", "_")

@@ -42,6 +42,7 @@ COMMANDS: tuple[Entry, ...] = (
     Entry("train", "replay.commands.train:train", "Train a model version on weak labels."),
     Entry("models", "recovery.commands.models:models", "Compare, promote and roll back versions."),
     Entry("verdicts", "recovery.commands.verdicts:verdicts", "Publish corrections and undo them."),
+    Entry("audit", "recovery.commands.audit:audit", "Compare versions on the same clicks."),
     Entry("serve", "replay.commands.serve:serve", "Decide live clicks over HTTP."),
     Entry("simulate", "simulator.commands:simulate", "Make clicks with a known truth."),
 )

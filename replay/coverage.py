@@ -38,6 +38,24 @@ class Coverage:
     gaps: tuple[Span, ...]
     gap_clicks: int
 
+    def notes(self, look_back: int) -> list[str]:
+        """Say what to know before trusting windows that reach `look_back` µs back."""
+        found = []
+        if self.cold_clicks:
+            found.append(
+                f"cold start: the log begins at {iso(self.bounds.first)}, so windows of "
+                f"{self.cold_clicks:,} clicks reach before it"
+            )
+        found += [
+            f"gap: no click in {gap}, which the hours around it do not explain" for gap in self.gaps
+        ]
+        if self.gaps:
+            found.append(
+                f"gap: windows (up to {look_back // HOUR} h) of {self.gap_clicks:,} clicks see "
+                "such an hour"
+            )
+        return found
+
 
 def log_bounds(connection: duckdb.DuckDBPyConnection, snapshot: Snapshot) -> Bounds:
     """Return the log's exact bounds; raise OutsideLog where it is empty."""

@@ -10,35 +10,49 @@ import pyarrow as pa
 from replay.snapshot import Snapshot, connect
 from replay.span import Span
 
-_COMPARE = """
-WITH logged AS (
-  SELECT click_id, decision, model_version, probability FROM {decisions}
-),
-published AS (
+_STANDING = """
+SELECT r.*, l.decision AS production, coalesce(p.decision, l.decision) AS effective,
+  l.model_version AS production_model, l.probability AS production_probability
+FROM replayed r
+LEFT JOIN (SELECT click_id, decision, model_version, probability FROM {decisions}) l
+  USING (click_id)
+LEFT JOIN (
   SELECT click_id, max_by(decision, ledger_seq) AS decision FROM {verdicts} GROUP BY click_id
-),
-beside AS (
-  SELECT r.*, l.decision AS production, coalesce(p.decision, l.decision) AS effective,
-    l.model_version AS production_model, l.probability AS production_probability
-  FROM replayed r LEFT JOIN logged l USING (click_id) LEFT JOIN published p USING (click_id)
-),
-kinds AS (
-  SELECT *,
-    CASE
-      WHEN decision = 'undecided' THEN NULL
-      WHEN effective IS NULL THEN 'missing'
-      WHEN effective = 'undecided' THEN 'newly_decided'
-      WHEN effective <> decision THEN 'to_' || decision
-    END AS difference
-  FROM beside
-)
-SELECT * EXCLUDE (difference),
-  CASE WHEN NOT borderline THEN difference END AS kind,
-  borderline AND difference IS NOT NULL AS withheld,
-  CASE WHEN decision = 'invalid' THEN 0 ELSE price_micros END
-    - CASE WHEN effective = 'invalid' THEN 0 ELSE price_micros END AS adjustment_micros
-FROM kinds
+) p USING (click_id)
 ORDER BY place
+"""
+
+
+def kind(decision: str = "decision", borderline: str = "borderline") -> str:
+    """Return SQL for what a decision changes of the effective one; null where nothing."""
+    return f"CASE WHEN NOT {borderline} THEN {_difference(decision)} END"
+
+
+def withheld(decision: str = "decision", borderline: str = "borderline") -> str:
+    """Return SQL that says of a borderline decision whether it would have been a change."""
+    return f"{borderline} AND {_difference(decision)} IS NOT NULL"
+
+
+def adjustment(decision: str = "decision") -> str:
+    """Return SQL for what a decision bills more than the effective one, micros."""
+    return f"{_billed(decision)} - {_billed('effective')}"
+
+
+def _difference(decision: str) -> str:
+    return (
+        f"CASE WHEN {decision} = 'undecided' THEN NULL WHEN effective IS NULL THEN 'missing' "
+        "WHEN effective = 'undecided' THEN 'newly_decided' "
+        f"WHEN effective <> {decision} THEN 'to_' || {decision} END"
+    )
+
+
+def _billed(decision: str) -> str:
+    return f"CASE WHEN {decision} = 'invalid' THEN 0 ELSE price_micros END"
+
+
+_COMPARE = f"""
+SELECT *, {kind()} AS kind, {withheld()} AS withheld, {adjustment()} AS adjustment_micros
+FROM ({_STANDING}) ORDER BY place
 """
 
 _LOGGED = """
@@ -62,6 +76,10 @@ class Comparison:
         nothing changed; `withheld` marks a borderline click that would have been a change.
         """
         return self._join("replayed", replayed, _COMPARE, span)
+
+    def standing(self, span: Span, clicks: pa.Table) -> pa.Table:
+        """Return `clicks` (place, click_id, …) with production and effective, by place."""
+        return self._join("replayed", clicks, _STANDING, span)
 
     def logged(self, span: Span, wanted: pa.Table) -> pa.Table:
         """Return what production logged of these clicks (place, click_id): nulls where nothing."""

@@ -31,7 +31,7 @@ from replay.runs import (
     run_ids,
 )
 from replay.snapshot import Snapshot, connect, reading
-from replay.span import Span, iso, now_micros, to_datetime
+from replay.span import Span, now_micros, to_datetime
 from replay.summary import Summary, Tally, reconcile, summarise
 from scorer.errors import BadInput, UnknownModel
 from scorer.registry import ModelVersion, Registry
@@ -91,21 +91,7 @@ class Prepared:
     @property
     def notes(self) -> list[str]:
         """What a reader must know before trusting the figures."""
-        found = []
-        if self.coverage.cold_clicks:
-            found.append(
-                f"cold start: the log begins at {iso(self.coverage.bounds.first)}, so windows of "
-                f"{self.coverage.cold_clicks:,} clicks reach before it"
-            )
-        found += [
-            f"gap: no click in {gap}, which the hours around it do not explain"
-            for gap in self.coverage.gaps
-        ]
-        if self.coverage.gaps:
-            found.append(
-                f"gap: windows (up to {self.look_back // 3_600_000_000} h) of "
-                f"{self.coverage.gap_clicks:,} clicks see such an hour"
-            )
+        found = self.coverage.notes(self.look_back)
         found += unsettled_notes(self.logs, self.request.span.end)
         return found + [
             f"production ran {name!r}, which is not stored: no cause can be found"
@@ -126,7 +112,7 @@ def prepare(lake: Lake, request: Request) -> Prepared:
     registry = Registry(models_folder(lake))
     with reading(snapshot), connect() as connection:
         version = registry.load(resolve(request.model, registry, Production.read(snapshot)))
-        stored, not_stored = _production(
+        stored, not_stored = stored_versions(
             registry, production_models(connection, snapshot, request.span)
         )
         specs = {v.spec.digest: v.spec for v in (version, *stored)}
@@ -134,14 +120,14 @@ def prepare(lake: Lake, request: Request) -> Prepared:
         chosen = _chosen(request, snapshot)
         with _answering(request.where):
             coverage = cover(connection, snapshot, request.span, look_back, chosen or "true")
-    known_until = _known_until(snapshot, coverage.bounds.last)
+    known = known_until(snapshot, coverage.bounds.last)
     plan = Plan(
         snapshot=snapshot,
         span=request.span,
         version=version,
         production=stored,
-        purchases=purchasing_clicks(snapshot, request.span, known_by=known_until + 1),
-        known_until=known_until,
+        purchases=purchasing_clicks(snapshot, request.span, known_by=known + 1),
+        known_until=known,
         slice_length=choose_slice_length(snapshot, request.span),
         features=request.features,
         chosen=chosen,
@@ -248,7 +234,7 @@ def _manifest(
     )
 
 
-def _production(
+def stored_versions(
     registry: Registry, names: Sequence[str]
 ) -> tuple[tuple[ModelVersion, ...], tuple[str, ...]]:
     """Load production's versions; name those that are not stored."""
@@ -261,7 +247,7 @@ def _production(
     return tuple(stored), tuple(not_stored)
 
 
-def _known_until(snapshot: Snapshot, last_click: int) -> int:
+def known_until(snapshot: Snapshot, last_click: int) -> int:
     """Return the last moment that the lake knows of: its last click or purchase, µs."""
     with connect(1) as connection:
         query = f"SELECT epoch_us(max(ts)) FROM {snapshot.source('purchases')}"

@@ -112,14 +112,15 @@ class RunFolder:
         paths = sorted(self.path.glob("*/part-*.parquet"))
         with ThreadPoolExecutor(HASHING) as pool:
             names = (f"{path.parent.name}/{path.name}" for path in paths)
-            return dict(zip(names, pool.map(_sha256, paths), strict=True))
+            return dict(zip(names, pool.map(sha256_of, paths), strict=True))
 
     def source(self, kind: str) -> str:
         """SQL for all parts of one kind, to stand in a FROM clause."""
         return f"read_parquet({quoted(str(self.path / kind))} || '/part-*.parquet')"
 
 
-def _sha256(path: Path) -> str:
+def sha256_of(path: Path) -> str:
+    """Return the SHA-256 of a file in hex."""
     with path.open("rb") as file:
         return file_digest(file, "sha256").hexdigest()
 

@@ -153,13 +153,15 @@ def _solve(
 ) -> tuple[Doubles, float, str]:
     """Maximise linear·x − square·x² with cost·x <= 1 and low <= x <= 1, all near 1 in size."""
     import cvxpy  # a second to import, and calibration alone needs it
+    from cvxpy.atoms.affine.binary_operators import multiply
+    from cvxpy.atoms.sum_squares import sum_squares
 
     x: Any = cvxpy.Variable(len(linear))
     spent = cost @ x <= 1
-    gain = linear @ x - cvxpy.sum_squares(cvxpy.multiply(np.sqrt(square), x))
+    gain = linear @ x - sum_squares(multiply(np.sqrt(square), x))
     programme = cvxpy.Problem(cvxpy.Maximize(gain), [spent, x >= low, x <= 1])
     try:
-        programme.solve(solver=solver)
+        programme.solve(solver=solver)  # type: ignore[no-untyped-call]
     except cvxpy.SolverError as exc:
         raise Inconsistent(f"{solver} failed on {len(linear)} slices: {exc}") from exc
     if programme.status != cvxpy.OPTIMAL:

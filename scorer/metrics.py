@@ -1,16 +1,36 @@
 """What is measured of decisions: IVR, FPR, decision rate, robotic coverage, and their intervals."""
 
 from dataclasses import dataclass
-from math import sqrt
 
 import numpy as np
 import numpy.typing as npt
 
-Z95 = 1.959963984540054  # the 97.5% quantile of the normal distribution
+from scorer.intervals import Z95, clopper_pearson_upper, newcombe, wilson
+
+__all__ = [
+    "SESSION_WINDOW",
+    "Z95",
+    "Curve",
+    "Difference",
+    "Share",
+    "clopper_pearson_upper",
+    "curve",
+    "decision_rate",
+    "fpr",
+    "ivr",
+    "paired_difference",
+    "robotic",
+    "robotic_coverage",
+    "wilson",
+]
+
 SESSION_WINDOW = 3_600_000_000  # µs
+_NEVER = np.nextafter(np.float32(1), np.float32(2))  # no probability reaches it
 
 Flags = npt.NDArray[np.bool_]
 Integers = npt.NDArray[np.int64]
+Floats = npt.NDArray[np.float32]
+Rates = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -38,46 +58,113 @@ class Share:
         return wilson(self.part, self.whole)
 
 
-def wilson(part: int, whole: int, z: float = Z95) -> tuple[float, float]:
-    """Return Wilson's score interval of a binomial proportion; (0, 1) where whole is 0.
+@dataclass(frozen=True)
+class Difference:
+    """Two rates of the same `whole` rows: of how many each alone is true, and of how many both.
 
-    Both ends are closed. Source: E. B. Wilson, "Probable inference, the law of succession, and
-    statistical inference", Journal of the American Statistical Association 22 (1927), 209–212.
-
-    >>> [round(end, 4) for end in wilson(5, 10)]
-    [0.2366, 0.7634]
-    >>> wilson(0, 0)
-    (0.0, 1.0)
+    >>> some = Difference(only_first=12, only_second=2, both=36, whole=50)
+    >>> some.first.rate, some.second.rate, some.value
+    (0.96, 0.76, 0.2)
+    >>> [round(end, 4) for end in some.interval]
+    [0.0569, 0.3404]
     """
-    if not whole:
-        return 0.0, 1.0
-    p = part / whole
-    centre = p + z * z / (2 * whole)
-    half = z * sqrt(p * (1 - p) / whole + z * z / (4 * whole * whole))
-    scale = 1 + z * z / whole
-    low = 0.0 if part == 0 else (centre - half) / scale
-    high = 1.0 if part == whole else (centre + half) / scale
-    return low, high
+
+    only_first: int
+    only_second: int
+    both: int
+    whole: int
+
+    @property
+    def first(self) -> Share:
+        """The first of the two rates."""
+        return Share(self.both + self.only_first, self.whole)
+
+    @property
+    def second(self) -> Share:
+        """The second of the two rates."""
+        return Share(self.both + self.only_second, self.whole)
+
+    @property
+    def value(self) -> float | None:
+        """The first rate − the second; unknown (None) where there are no rows."""
+        return (self.only_first - self.only_second) / self.whole if self.whole else None
+
+    @property
+    def interval(self) -> tuple[float, float]:
+        """The value's 95% interval, by Newcombe's method 10 for paired proportions."""
+        return newcombe(self.both, self.only_first, self.only_second, self.whole)
 
 
-def clopper_pearson_upper(
-    part: npt.ArrayLike, whole: npt.ArrayLike, level: float = 0.95
-) -> npt.NDArray[np.float64]:
-    """Return the upper end, closed, of the two-sided exact interval of binomial proportions.
+def paired_difference(first: Flags, second: Flags) -> Difference:
+    """Compare two flags of the same rows, as what two models call invalid.
 
-    `part` and `whole` are numbers or arrays, of the shape that they broadcast to; 1 where part is
-    whole, and so where whole is 0. Source: C. J. Clopper and E. S. Pearson, "The use of confidence
-    or fiducial limits illustrated in the case of the binomial", Biometrika 26 (1934), 404–413.
+    For IVR give all clicks, for FPR the purchasing ones, for coverage those of robotic sessions.
 
-    >>> clopper_pearson_upper([0, 81, 20, 0], [20, 263, 20, 0]).round(4).tolist()
-    [0.1684, 0.3676, 1.0, 1.0]
+    >>> first, second = np.array([True, True, False, False]), np.array([True, False, False, False])
+    >>> paired_difference(first, second)
+    Difference(only_first=1, only_second=0, both=1, whole=4)
     """
-    from scipy.special import betaincinv  # slow to import, and no other function here needs it
+    return Difference(
+        only_first=int((first & ~second).sum()),
+        only_second=int((second & ~first).sum()),
+        both=int((first & second).sum()),
+        whole=len(first),
+    )
 
-    parts, wholes = np.asarray(part, np.float64), np.asarray(whole, np.float64)
-    others = np.maximum(wholes - parts, 1)
-    upper = betaincinv(parts + 1, others, 1 - (1 - level) / 2)
-    return np.where(parts >= wholes, 1.0, upper)
+
+@dataclass(frozen=True)
+class Curve:
+    """What each threshold would call invalid: (m,) arrays, the thresholds descending.
+
+    `invalid` are the clicks whose probability >= the threshold, `lost` the purchasing ones among
+    them; `clicks` and `purchases` are how many there are in all.
+    """
+
+    thresholds: Floats
+    invalid: Integers
+    lost: Integers
+    clicks: int
+    purchases: int
+
+    @property
+    def ivr(self) -> Rates:
+        """Invalid clicks / all clicks, (m,); NaN where there are none."""
+        return _rates(self.invalid, self.clicks)
+
+    @property
+    def fpr(self) -> Rates:
+        """Invalid purchasing clicks / purchasing clicks, (m,); NaN where there are none."""
+        return _rates(self.lost, self.purchases)
+
+
+def curve(probabilities: Floats, purchasing: Flags) -> Curve:
+    """Return the IVR-FPR curve: a point at every distinct probability, and one above them all.
+
+    A click without a probability (NaN) counts as one, and is invalid at no threshold.
+
+    >>> p = np.array([0.9, 0.5, 0.9, np.nan], np.float32)
+    >>> some = curve(p, np.array([True, False, False, True]))
+    >>> some.invalid.tolist(), some.lost.tolist(), some.ivr.tolist(), some.fpr.tolist()
+    ([0, 2, 3], [0, 1, 1], [0.0, 0.5, 0.75], [0.0, 0.5, 0.5])
+    """
+    scored = ~np.isnan(probabilities)
+    values, places = np.unique(probabilities[scored], return_inverse=True)
+
+    def reached(chosen: Integers) -> Integers:
+        at_each = np.bincount(chosen, minlength=len(values))[::-1]
+        return np.concatenate([[0], np.cumsum(at_each)]).astype(np.int64)
+
+    return Curve(
+        thresholds=np.concatenate([[_NEVER], values[::-1]]).astype(np.float32),
+        invalid=reached(places),
+        lost=reached(places[purchasing[scored]]),
+        clicks=len(probabilities),
+        purchases=int(purchasing.sum()),
+    )
+
+
+def _rates(part: Integers, whole: int) -> Rates:
+    return part / whole if whole else np.full(len(part), np.nan)
 
 
 def ivr(invalid: Flags) -> Share:

@@ -1,6 +1,6 @@
 """A threshold for each slice, at one FPR budget, on clicks that no weight was fitted on."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import ceil, log
 from typing import Literal
 
@@ -18,7 +18,7 @@ from scorer.allocation import (
 from scorer.calibration import Calibration, CurvePoints, Floats, SliceFit, check_budget
 from scorer.curves import Clicks, Doubles, SliceCurve, knee, slice_curves
 from scorer.errors import BadInput, NotTrainable
-from scorer.metrics import Integers, Share, fpr, ivr
+from scorer.metrics import Integers, Share, fpr, ivr, robotic_coverage
 from scorer.pooling import OVERALL, Group, pool
 
 POINTS = 64
@@ -38,6 +38,7 @@ class Outcome:
     name: str
     ivr: Share
     fpr: Share
+    coverage: Share  # of the clicks of robotic sessions
     promised: float | None = None
     fpr_upper: float | None = None
 
@@ -64,7 +65,7 @@ class SliceCalibration:
 
 
 def calibrate_slices(
-    clicks: Clicks, budget: float, guards: Guards = Guards(), method: Method = "quadratic"
+    clicks: Clicks, budget: float, guards: Guards | None = None, method: Method = "quadratic"
 ) -> SliceCalibration:
     """Choose a threshold for each slice; a slice without held-out clicks has the overall one.
 
@@ -72,6 +73,7 @@ def calibrate_slices(
     purchasing click is held out, Infeasible where the minimum coverage can't be had at the budget.
     """
     check_budget(budget)
+    guards = guards or Guards()
     if not 0 <= guards.min_coverage <= 1:
         raise BadInput(f"a minimum coverage of {guards.min_coverage:g} is no share: give 0 to 1")
     if not clicks.purchasing.any():
@@ -141,11 +143,17 @@ class _Calibrating:
         spent = np.array([curve.fpr_upper[place] for curve, place in pairs])
         found = self._measured(name, thresholds)
         upper = float(self.problem.purchases @ spent)
-        return Outcome(name, found.ivr, found.fpr, allocation.ivr, upper)
+        return replace(found, promised=allocation.ivr, fpr_upper=upper)
 
     def _measured(self, name: str, thresholds: Floats) -> Outcome:
         invalid = self.clicks.probabilities >= thresholds[self.codes]
-        return Outcome(name, ivr(invalid), fpr(invalid, self.clicks.purchasing))
+        clicks = self.clicks
+        return Outcome(
+            name,
+            ivr(invalid),
+            fpr(invalid, clicks.purchasing),
+            robotic_coverage(invalid, clicks.robotic),
+        )
 
     def _calibration(
         self, method: Method, allocation: Allocation, places: list[int], overall: float

@@ -19,7 +19,7 @@ from scorer.scoring import Facts, Reals, Scorer, choose_device
 from scorer.spec import Spec
 from scorer.weights import SampleWeights, cell_weights, check_cap, label_weights
 
-__all__ = ["Settings", "Tell", "Trained", "TrainingSet", "check_choices", "train"]
+__all__ = ["Settings", "Tell", "Trained", "TrainingSet", "check_choices", "measured", "train"]
 
 HELD_OUT = 0.2
 
@@ -183,9 +183,9 @@ def _calibrated(
     metrics: Metrics = {
         **_counted("", data, slice(None)),
         **_counted("held_out_", data, rows),
-        **_measured("ivr", ivr(invalid)),
-        **_measured("fpr", fpr(invalid, purchasing)),
-        **_measured("coverage", robotic_coverage(invalid, data.robotic[rows])),
+        **measured("ivr", ivr(invalid)),
+        **measured("fpr", fpr(invalid, purchasing)),
+        **measured("coverage", robotic_coverage(invalid, data.robotic[rows])),
         "threshold": threshold,
         **_weighed("", weights[0]),
         **_weighed("held_out_", weights[1]),
@@ -203,7 +203,8 @@ def _counted(part: str, data: TrainingSet, rows: slice) -> Metrics:
     }
 
 
-def _measured(name: str, share: Share) -> Metrics:
+def measured(name: str, share: Share) -> Metrics:
+    """Return a rate and the ends of its interval, as the metrics of a version hold them."""
     low, high = share.interval
     return {name: share.rate, f"{name}_low": low, f"{name}_high": high}
 

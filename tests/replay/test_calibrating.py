@@ -5,17 +5,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
-from replay.calibrating import held_out_clicks, robotic_sessions
+from replay.calibrating import held_out_clicks
 from replay.cli import main
 from replay.lake import Lake
 from replay.production import open_versions
 from replay.snapshot import Snapshot
 from replay.span import Span, parse_time
 from replay.training import open_registry, training_set
-from scorer.metrics import SESSION_WINDOW, robotic
 from scorer.versions import WEIGHTS
 from simulator.scenario import load_scenario
 from simulator.write import simulate
@@ -59,7 +56,7 @@ def test_a_new_version_has_the_same_weights(lake: Lake, capsys: pytest.CaptureFi
     assert (calibration.fpr_budget, calibration.method) == (0.1, "quadratic")
     assert calibration.slices.keys() == calibration.curves.keys() != set()
     assert [o["name"] for o in shown["outcomes"]] == ["quadratic", "hull", "one threshold", "knee"]
-    assert made.metrics["held_out_humans"] == parent.metrics["held_out_humans"]
+    assert made.metrics["held_out_purchasing"] == parent.metrics["held_out_purchasing"]
     assert made.metrics["ivr"] == shown["outcomes"][0]["ivr"]
 
 
@@ -82,32 +79,10 @@ def test_the_clicks_are_those_that_training_held_out(lake: Lake) -> None:
     edge = data.held_out
     p = version.probabilities(data.facts[:, edge:], data.reals[:, edge:])
     assert np.array_equal(held.probabilities, p)
-    assert np.array_equal(held.purchasing, data.human[edge:])
+    assert np.array_equal(held.purchasing, data.purchasing[edge:])
+    assert np.array_equal(held.robotic, data.robotic[edge:])
     assert len(held.slices) == len(p) == version.manifest.metrics["held_out_rows"]
     assert 0 < held.robotic.sum() < len(p)
-
-
-HALF = SESSION_WINDOW // 2
-TIME = st.integers(-3, 6).map(lambda k: DAY.start + k * HALF)
-SESSIONS = st.lists(st.tuples(st.sampled_from(["a", "b", None]), TIME), min_size=1, max_size=12)
-
-
-@settings(deadline=None, max_examples=15)
-@given(drawn=SESSIONS)
-def test_robotic_sessions_are_those_of_the_metric(
-    tmp_path_factory: pytest.TempPathFactory, drawn: list[tuple[str | None, int]]
-) -> None:
-    rows = [click(t, n, f"c{n}", session_id=s) for n, (s, t) in enumerate(drawn)]
-    home = tmp_path_factory.mktemp("sessions")
-    (home / "lake").mkdir()
-    made = make_lake(home / "lake", rows)
-    made = Lake(made.home, made.config.model_copy(update={"session_clicks": 2}))
-    span = Span(DAY.start, DAY.start + 2 * HALF)
-    found = robotic_sessions(Snapshot.take(made), span).to_pylist()
-    near = [(s, t) for s, t in drawn if DAY.start - 2 * HALF <= t < DAY.start + 4 * HALF]
-    numbers = np.array([{"a": 0, "b": 1, None: -1}[s] for s, _ in near], dtype=np.int64)
-    marked = robotic(np.array([t for _, t in near], dtype=np.int64), numbers, 2)
-    assert set(found) == {s for (s, _), yes in zip(near, marked, strict=True) if yes}
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,7 @@
 """The programme against trying every allocation, bisection, its KKT conditions, and a solver."""
 
 from dataclasses import replace
-from itertools import product
+from itertools import pairwise, product
 
 import numpy as np
 import pytest
@@ -153,7 +153,7 @@ def test_the_hulls_optimum_is_a_linear_programmes(problem: Problem) -> None:
     for k, some in enumerate(problem.hulls):
         ends = list(zip(some.fpr, some.ivr, strict=True))
         lines = [(0.0, ends[-1][1])]
-        for (x0, y0), (x1, y1) in zip(ends, ends[1:], strict=False):
+        for (x0, y0), (x1, y1) in pairwise(ends):
             lines.append(((y1 - y0) / (x1 - x0), y0 - (y1 - y0) / (x1 - x0) * x0))
         for slope, height in lines:
             row = np.zeros(2 * n)
@@ -252,17 +252,24 @@ def posed(rows: list[Row], budget: float, coverage: float) -> Problem:
 def test_infeasible_says_the_smallest_budget_that_would_do(
     rows: list[Row], budget: float, coverage: float
 ) -> None:
+    posed_or_refused = attempt(rows, budget, coverage)
+    if isinstance(posed_or_refused, Problem):
+        assert holds(posed_or_refused, posed_or_refused.floors)
+        return
+    smallest = posed_or_refused.smallest
+    assert posed_or_refused.slices
+    assert budget < smallest <= 1
+    posed(rows, smallest, coverage)
+    if smallest > 1e-5:
+        with pytest.raises(Infeasible):
+            posed(rows, smallest - 5e-6, coverage)
+
+
+def attempt(rows: list[Row], budget: float, coverage: float) -> Problem | Infeasible:
     try:
-        problem = posed(rows, budget, coverage)
-    except Infeasible as found:
-        assert found.slices
-        assert budget < found.smallest <= 1
-        posed(rows, found.smallest, coverage)
-        if found.smallest > 1e-5:
-            with pytest.raises(Infeasible):
-                posed(rows, found.smallest - 5e-6, coverage)
-    else:
-        assert holds(problem, problem.floors)
+        return posed(rows, budget, coverage)
+    except Infeasible as refused:
+        return refused
 
 
 def test_infeasible_names_the_slices_that_ask_for_more_than_the_budget() -> None:

@@ -5,7 +5,20 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from scorer.metrics import SESSION_WINDOW, Share, robotic, robotic_coverage, wilson
+from scorer.calibration import NEVER
+from scorer.counts import Counts, count, count_by
+from scorer.metrics import (
+    SESSION_WINDOW,
+    Share,
+    curve,
+    decision_rate,
+    fpr,
+    ivr,
+    paired_difference,
+    robotic,
+    robotic_coverage,
+    wilson,
+)
 
 HALF = SESSION_WINDOW // 2
 TIME = st.integers(0, 5).map(lambda k: k * HALF) | st.sampled_from([HALF - 1, SESSION_WINDOW - 1])
@@ -47,3 +60,55 @@ def test_wilson_as_published() -> None:
     # 81 of 263: 0.2553 to 0.3662 (Newcombe, Statistics in Medicine 17, 1998, table I)
     assert Share(81, 263).interval == pytest.approx((0.2553, 0.3662), abs=5e-5)
     assert Share(0, 20).interval == pytest.approx((0, 0.1611), abs=5e-5)
+
+
+ROWS = st.lists(st.tuples(*[st.booleans()] * 4, st.integers(0, 2)), max_size=12)
+
+
+@given(rows=ROWS)
+def test_counts_by_group_are_the_shares_of_each_group(rows: list[tuple[bool, ...]]) -> None:
+    table = np.array([row[:4] for row in rows], np.bool_).reshape(-1, 4)
+    groups = np.array([row[4] for row in rows], np.int64)
+    invalid, decided, purchasing, robots = table.T
+    by = count_by(groups, invalid, decided, purchasing, robots)
+    assert list(by) == sorted({int(group) for group in groups})
+    for group, found in by.items():
+        mine = groups == group
+        assert found.ivr == ivr(invalid[mine])
+        assert found.fpr == fpr(invalid[mine], purchasing[mine])
+        assert found.robotic_coverage == robotic_coverage(invalid[mine], robots[mine])
+        assert found.decision_rate == decision_rate(decided[mine])
+    assert sum(by.values(), Counts()) == count(invalid, decided, purchasing, robots)
+
+
+@given(rows=st.lists(st.tuples(st.booleans(), st.booleans()), max_size=12))
+def test_a_paired_difference_counts_where_the_two_differ(rows: list[tuple[bool, bool]]) -> None:
+    first, second = np.array(rows, np.bool_).reshape(-1, 2).T
+    found = paired_difference(first, second)
+    assert (found.only_first, found.only_second) == (
+        rows.count((True, False)),
+        rows.count((False, True)),
+    )
+    assert (found.first, found.second) == (ivr(first), ivr(second))
+    if rows:
+        assert found.value == pytest.approx(first.mean() - second.mean())
+    else:
+        assert (found.value, found.interval) == (None, (-1.0, 1.0))
+
+
+PROBABILITY = st.sampled_from([0.0, 0.25, 0.5, float(np.float32(0.9)), 1.0, float("nan")])
+
+
+@given(rows=st.lists(st.tuples(PROBABILITY, st.booleans()), max_size=12))
+def test_a_curve_counts_at_every_threshold(rows: list[tuple[float, bool]]) -> None:
+    p = np.array([row[0] for row in rows], np.float32)
+    purchasing = np.array([row[1] for row in rows], np.bool_)
+    found = curve(p, purchasing)
+    distinct = sorted({value for value, _ in rows if value == value}, reverse=True)
+    assert found.thresholds.tolist() == [NEVER, *distinct]
+    for threshold, invalid, lost in zip(found.thresholds, found.invalid, found.lost, strict=True):
+        assert invalid == (p >= threshold).sum()
+        assert lost == ((p >= threshold) & purchasing).sum()
+    assert (found.clicks, found.purchases) == (len(rows), purchasing.sum())
+    assert np.isnan(found.fpr).all() == (not purchasing.any())
+    assert np.isnan(found.ivr).all() == (not rows)

@@ -83,10 +83,12 @@ def _warn(found: SliceCalibration) -> None:
             f"{found.purchases:,} held-out purchasing clicks can't show an FPR of {budget:.2%} "
             f"({found.needed:,} could): clicks of slices never seen are all called valid"
         )
-    best = max(found.outcomes[:2], key=lambda outcome: outcome.ivr.part)
-    if best.ivr.part > found.chosen.ivr.part:
+    hulls, one = (o for o in found.outcomes if o.name in ("hull", "one threshold"))
+    if max(hulls.ivr.part, one.ivr.part) > found.chosen.ivr.part:
+        better = "--method hull" if hulls.ivr.part >= one.ivr.part else "one threshold for all"
+        most = max(hulls.ivr.part, one.ivr.part) / one.ivr.whole
         warn(
-            f"--method {best.name} calls {best.ivr.rate:.2%} of clicks robotic at the same budget, "
+            f"{better} calls {most:.2%} of the held-out clicks robotic at the same budget, "
             f"{found.chosen.name} {found.chosen.ivr.rate:.2%}"
         )
 
@@ -103,6 +105,8 @@ def _document(made: ModelVersion, found: SliceCalibration) -> dict[str, object]:
                 "ivr_interval": o.ivr.interval,
                 "fpr": o.fpr.rate,
                 "fpr_interval": o.fpr.interval,
+                "coverage": o.coverage.rate,
+                "coverage_interval": o.coverage.interval,
                 "ivr_promised": o.promised,
                 "fpr_upper": o.fpr_upper,
             }
@@ -134,9 +138,9 @@ def _slices(calibration: Calibration) -> Table:
 
 
 def _outcomes(found: SliceCalibration) -> Table:
-    rows = new_table("held out, by", "IVR", "FPR", ">promised IVR", ">FPR counted")
+    rows = new_table("held out, by", "IVR", "FPR", "coverage", ">promised IVR", ">FPR counted")
     for o in found.outcomes:
         shown = (f"{v:.2%}" if v is not None else "" for v in (o.promised, o.fpr_upper))
         chosen = " (chosen)" if o is found.chosen else ""
-        rows.add_row(o.name + chosen, percent(o.ivr), percent(o.fpr), *shown)
+        rows.add_row(o.name + chosen, percent(o.ivr), percent(o.fpr), percent(o.coverage), *shown)
     return rows
