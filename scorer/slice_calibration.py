@@ -1,7 +1,7 @@
 """A threshold for each slice, at one FPR budget, on clicks that no weight was fitted on."""
 
 from dataclasses import dataclass, replace
-from math import ceil, log
+from math import ceil, log, log1p
 from typing import Literal
 
 import numpy as np
@@ -15,7 +15,14 @@ from scorer.allocation import (
     hull_optimum,
     pose,
 )
-from scorer.calibration import Calibration, CurvePoints, Floats, SliceFit, check_budget
+from scorer.calibration import (
+    NO_PURCHASES,
+    Calibration,
+    CurvePoints,
+    Floats,
+    SliceFit,
+    check_budget,
+)
 from scorer.curves import Clicks, Doubles, SliceCurve, knee, slice_curves
 from scorer.errors import BadInput, NotTrainable
 from scorer.metrics import Integers, Share, fpr, ivr, robotic_coverage
@@ -77,7 +84,7 @@ def calibrate_slices(
     if not 0 <= guards.min_coverage <= 1:
         raise BadInput(f"a minimum coverage of {guards.min_coverage:g} is no share: give 0 to 1")
     if not clicks.purchasing.any():
-        raise NotTrainable("no purchasing click is held out, so no threshold can be chosen")
+        raise NotTrainable(NO_PURCHASES)
     return _Calibrating(clicks, budget, guards).result(method)
 
 
@@ -112,7 +119,7 @@ class _Calibrating:
     def _evidence(self, group: Group, own: SliceCurve, guards: Guards) -> SliceCurve:
         """What is left over without purchases enough is judged by the curve of all clicks."""
         alone = group.parent == OVERALL and own.purchases < guards.min_purchases
-        return self.overall if alone else own
+        return replace(self.overall, name=group.name) if alone else own
 
     def result(self, method: Method) -> SliceCalibration:
         """Solve both programmes and set them beside the two overall thresholds."""
@@ -129,7 +136,7 @@ class _Calibrating:
             tuple(outcomes),
             bend,
             self.overall.purchases,
-            ceil(log(0.025) / log(1 - self.budget)) if self.budget < 1 else 1,
+            ceil(log(0.025) / log1p(-self.budget)) if self.budget < 1 else 1,
         )
 
     def _places(self, allocated: Doubles) -> list[int]:
