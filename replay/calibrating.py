@@ -20,7 +20,7 @@ from scorer.errors import BadInput
 from scorer.manifest import Manifest
 from scorer.registry import ModelVersion
 from scorer.slice_calibration import Method, SliceCalibration, calibrate_slices
-from scorer.training import HELD_OUT, Metrics, measured
+from scorer.training import HELD_OUT, Metrics, check_reals, measured
 from scorer.versions import Versions, check_name
 
 
@@ -78,7 +78,7 @@ def held_out_clicks(snapshot: Snapshot, version: ModelVersion, advance: Advance)
     """Score the clicks that training held out; labels know the purchases before the span's end.
 
     Raises BadInput for a version that does not say what it was trained on, OutsideLog where the log
-    no longer holds what it held out.
+    no longer holds what it held out, NotTrainable where a profile value there is no finite number.
     """
     rows = training_set(
         snapshot,
@@ -87,6 +87,7 @@ def held_out_clicks(snapshot: Snapshot, version: ModelVersion, advance: Advance)
         advance,
         slice_columns=version.manifest.slice_columns,
     )
+    check_reals(rows, version.spec)
     p = version.probabilities(rows.facts, rows.reals)
     return Clicks(p, rows.purchasing, rows.robotic, rows.slices.astype(np.int64), rows.slice_keys)
 
