@@ -83,7 +83,12 @@ def _warn(found: SliceCalibration) -> None:
     if found.purchases < found.needed:
         warn(
             f"{found.purchases:,} held-out purchasing clicks can't show an FPR of {budget:.2%} "
-            f"({found.needed:,} could): clicks of slices never seen are all called valid"
+            f"({found.needed:,} with none lost could): clicks of slices never seen stay valid"
+        )
+    if not found.chosen.ivr.part:
+        warn(
+            "no held-out click is called robotic: the purchases are too few to show that any "
+            "threshold keeps to the budget; calibrate a version of a longer span"
         )
     hulls, one = (o for o in found.outcomes if o.name in ("hull", "one threshold"))
     if max(hulls.ivr.part, one.ivr.part) > found.chosen.ivr.part:
