@@ -16,6 +16,7 @@ from benchmarks.fresh import Peak, measure_peak, measure_starts
 from benchmarks.machine import read_machine
 from benchmarks.polars_rolling import PolarsRolling
 from benchmarks.report import Results, Timing, markdown
+from benchmarks.scoring import scoring
 from benchmarks.serving.command import serving
 from benchmarks.source import THREADS, Engine, Ours, Source
 from benchmarks.store_memory import store_memory
@@ -186,6 +187,7 @@ def main(
 main.add_command(verdicts)
 main.add_command(store_memory)
 main.add_command(serving)
+main.add_command(scoring)
 
 
 if __name__ == "__main__":

@@ -40,9 +40,13 @@ COMMANDS: tuple[Entry, ...] = (
     Entry("lake", "replay.commands.lake:lake", "Look after the lake's files."),
     Entry("labels", "replay.commands.labels:labels", "Count the clicks that stand for humans."),
     Entry("train", "replay.commands.train:train", "Train a model version on weak labels."),
-    Entry("models", "recovery.commands.models:models", "Compare, promote and roll back versions."),
+    Entry(
+        "models",
+        "recovery.commands.models:models",
+        "List, compare and calibrate model versions, promote them, and roll back.",
+    ),
     Entry("verdicts", "recovery.commands.verdicts:verdicts", "Publish corrections and undo them."),
-    Entry("audit", "recovery.commands.audit:audit", "Compare versions on the same clicks."),
+    Entry("audit", "recovery.commands.audit:audit", "Compare model versions on the same clicks."),
     Entry("serve", "replay.commands.serve:serve", "Decide live clicks over HTTP."),
     Entry("simulate", "simulator.commands:simulate", "Make clicks with a known truth."),
 )

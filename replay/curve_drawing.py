@@ -9,6 +9,7 @@ from scorer.calibration import Calibration, SliceFit
 
 HEIGHT = 6
 WIDTH = 60
+NAMED = 3  # slices of a curve that many share
 PARTS = " ▁▂▃▄▅▆▇█"
 
 
@@ -17,13 +18,14 @@ def curve_lines(calibration: Calibration) -> Iterator[str]:
 
     Nothing is yielded for a version with no threshold by slice.
     """
-    for keys, fit in _shared(calibration):
+    for keys, fit in shared_curves(calibration):
         yield from _heading(keys, fit, calibration.slices[keys[0]])
         yield from draw(fit, calibration.slices[keys[0]])
         yield ""
 
 
-def _shared(calibration: Calibration) -> list[tuple[list[str], SliceFit]]:
+def shared_curves(calibration: Calibration) -> list[tuple[list[str], SliceFit]]:
+    """Return the slices of each curve, and the curve; small slices share one."""
     groups: list[tuple[list[str], SliceFit]] = []
     for key, fit in calibration.curves.items():
         for keys, other in groups:
@@ -35,13 +37,30 @@ def _shared(calibration: Calibration) -> list[tuple[list[str], SliceFit]]:
     return groups
 
 
+def title(keys: Sequence[str], fit: SliceFit) -> str:
+    """Name the slices of a curve in one line.
+
+    >>> from scorer.calibration import CurvePoints
+    >>> points = CurvePoints(thresholds=(1.0,), fpr=(0.0,), ivr=(0.0,))
+    >>> some = SliceFit(clicks=1, purchases=0, fpr=0, a=0, b=0, c=0, points=points)
+    >>> title(["device=pc"], some)
+    'device=pc'
+    >>> title(["device=tv", "device=pc"], some.model_copy(update={"pooled_with": "overall"}))
+    '2 small slices of overall'
+    """
+    if fit.pooled_with is None:
+        return printable(keys[0])
+    number = f"{len(keys):,} small slices" if len(keys) > 1 else f"{printable(keys[0])}, small,"
+    return f"{number} of {printable(fit.pooled_with)}"
+
+
 def _heading(keys: Sequence[str], fit: SliceFit, threshold: float) -> Iterator[str]:
     fpr, ivr = _point(fit, threshold)
-    yield from map(printable, keys)
-    known = f"{fit.purchases:,} purchases among {fit.clicks:,} clicks"
-    if fit.pooled_with is not None:
-        known += f", the small slices of {fit.pooled_with} together"
-    yield f"  {known}"
+    yield title(keys, fit)
+    if len(keys) > 1:
+        others = f", and {len(keys) - NAMED:,} more" if len(keys) > NAMED else ""
+        yield f"  {'; '.join(map(printable, keys[:NAMED]))}{others}"
+    yield f"  {fit.purchases:,} purchases among {fit.clicks:,} clicks"
     yield f"  threshold {threshold:.6f}: IVR {ivr:.2%} at an FPR of at most {fpr:.2%}"
 
 

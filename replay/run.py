@@ -93,10 +93,7 @@ class Prepared:
         """What a reader must know before trusting the figures."""
         found = self.coverage.notes(self.look_back)
         found += unsettled_notes(self.logs, self.request.span.end)
-        return found + [
-            f"production ran {name!r}, which is not stored: no cause can be found"
-            for name in self.not_stored
-        ]
+        return found + not_stored_notes(self.not_stored)
 
 
 def prepare(lake: Lake, request: Request) -> Prepared:
@@ -245,6 +242,13 @@ def stored_versions(
         except UnknownModel:
             not_stored.append(name)
     return tuple(stored), tuple(not_stored)
+
+
+def not_stored_notes(names: Sequence[str]) -> list[str]:
+    """Say which of production's versions can't be loaded, and what follows from that."""
+    return [
+        f"production ran {name!r}, which is not stored: no cause can be found" for name in names
+    ]
 
 
 def known_until(snapshot: Snapshot, last_click: int) -> int:

@@ -11,8 +11,8 @@ from scorer.curves import SLACK, Doubles, SliceCurve
 class Quadratic:
     """IVR(f) = a + b f − c f², with a, b, c >= 0, non-decreasing on [0, f_cap] of its fit.
 
-    >>> Quadratic(0.1, 2.0, 5.0).at(0.1)
-    0.25
+    >>> Quadratic(0.125, 2.0, 4.0).at(0.25)
+    0.375
     """
 
     a: float

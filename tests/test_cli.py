@@ -74,7 +74,7 @@ def test_every_command_has_an_example_and_the_common_options(path: str) -> None:
 def test_unknown_command_names_the_nearest() -> None:
     done = replay("stauts")
     assert (done.returncode, done.stdout) == (2, "")
-    assert done.stderr == "replay: no command named 'stauts'. Did you mean status?\n"
+    assert done.stderr == "replay: no command named 'stauts'. Did you mean status or audit?\n"
 
 
 def test_missing_option_is_one_line() -> None:

@@ -78,8 +78,8 @@ def test_the_readme_tells_the_truth_of_the_sample(replayed: tuple[Path, str]) ->
         """
     ).fetchall()[0]
     told = " ".join(README.split())
-    assert f"all but {people} of the 1,996 are robots' clicks" in told
-    assert f"all but {robots} of the 563 are people's" in told
+    assert f"all but {people} of the 1,643 are robots' clicks" in told
+    assert f"all but {robots} of the 690 are people's" in told
 
 
 def test_every_make_target_stands_in_the_makefile_help() -> None:

@@ -69,5 +69,5 @@ cat <<'NEXT'
   .venv/bin/replay runs show latest    # the replay's report again
   .venv/bin/replay models list    # the versions, how they were trained and what stands in production
   .venv/bin/replay sql "SELECT device, decision, count(*) AS clicks FROM decisions JOIN clicks USING (click_id) WHERE clicks.ts >= '2026-03-02T14:00Z' GROUP BY ALL ORDER BY ALL"
-  .venv/bin/replay models promote v1 --reason "v2 lets robots through and loses people in the app"
+  .venv/bin/replay models rollback --reason "v2 lets robots through and loses people in the app"
 NEXT

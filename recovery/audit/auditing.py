@@ -1,6 +1,5 @@
 """From a prepared audit to its folder: one pass, figures that add up, digests of all of it."""
 
-import secrets
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -22,7 +21,7 @@ from recovery.audit.judging import judge
 from recovery.audit.preparing import Prepared
 from recovery.audit.tallies import Tallies
 from replay.lake import Lake
-from replay.runs import MANIFEST, code_version, sha256_of
+from replay.runs import MANIFEST, code_version, new_run_id, sha256_of
 from replay.snapshot import reading
 from replay.span import to_datetime
 from scorer.manifest import library_versions
@@ -34,7 +33,7 @@ def place(lake: Lake, out: str | None) -> Path:
     Without `out` it is a new one in the lake's `audits`, whose name sorts by time.
     """
     if out is None:
-        return lake.home / "audits" / f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{secrets.token_hex(3)}"
+        return lake.home / "audits" / new_run_id(datetime.now(UTC))
     path = Path(out).absolute()
     check_free(path)
     return path

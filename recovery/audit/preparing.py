@@ -11,7 +11,7 @@ from replay.lake import Lake
 from replay.live.writers import log_lags, settled_until, unsettled_notes
 from replay.production import Production, models_folder
 from replay.reader import choose_slice_length
-from replay.run import known_until, stored_versions
+from replay.run import known_until, not_stored_notes, stored_versions
 from replay.sessions import robotic_sessions
 from replay.snapshot import Snapshot, connect, reading
 from replay.span import Span, now_micros
@@ -93,10 +93,7 @@ def prepare(lake: Lake, request: Request) -> Prepared:
             device=choose_device(request.device),
         )
     notes += coverage.notes(look_back)
-    notes += [
-        f"production ran {name!r}, which is not stored: no cause can be found"
-        for name in not_stored
-    ]
+    notes += not_stored_notes(not_stored)
     return Prepared(
         lake,
         request,

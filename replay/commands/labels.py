@@ -14,6 +14,7 @@ from replay.snapshot import Snapshot, reading
 from replay.span import Span, iso_local, now_micros, parse_time
 
 WEEKDAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
+MOST = 20  # rows of a table; --json has them all
 
 
 @click.command()
@@ -81,8 +82,13 @@ def _sources(total: Count) -> Table:
 
 
 def _counts(name: str, counts: Mapping[str, Count]) -> Table:
+    """Return a row for each of the keys with the most clicks, and one for all others."""
     made = new_table(name, ">clicks", ">human", ">purchasing", ">high RFM", "share human")
-    for key, count in counts.items():
+    by_clicks = sorted(counts.items(), key=lambda item: -item[1].clicks)
+    shown, others = by_clicks[:MOST], by_clicks[MOST:]
+    if others:
+        shown.append((f"{len(others):,} others", sum((count for _, count in others), Count())))
+    for key, count in shown:
         figures = (count.clicks, count.human, count.purchasing, count.high_rfm)
         made.add_row(key, *(f"{n:,}" for n in figures), bar(count.human, count.clicks))
     return made

@@ -7,11 +7,13 @@ from rich.table import Table
 
 from replay.calibrating import Request, calibrate_version, free_name, held_out_span
 from replay.console import home_option, json_option, open_lake, print_json, progress, screen, warn
+from replay.curve_drawing import shared_curves, title
 from replay.formats import new_table, percent
 from replay.production import open_versions, read_production
 from replay.snapshot import Snapshot, reading
 from scorer.allocation import Guards
 from scorer.calibration import Calibration
+from scorer.metrics import Share
 from scorer.registry import ModelVersion
 from scorer.slice_calibration import Method, SliceCalibration
 from scorer.versions import resolve
@@ -81,7 +83,12 @@ def _warn(found: SliceCalibration) -> None:
     if found.purchases < found.needed:
         warn(
             f"{found.purchases:,} held-out purchasing clicks can't show an FPR of {budget:.2%} "
-            f"({found.needed:,} could): clicks of slices never seen are all called valid"
+            f"({found.needed:,} with none lost could): clicks of slices never seen stay valid"
+        )
+    if not found.chosen.ivr.part:
+        warn(
+            "no held-out click is called robotic: the purchases are too few to show that any "
+            "threshold keeps to the budget; calibrate a version of a longer span"
         )
     hulls, one = (o for o in found.outcomes if o.name in ("hull", "one threshold"))
     if max(hulls.ivr.part, one.ivr.part) > found.chosen.ivr.part:
@@ -117,30 +124,42 @@ def _document(made: ModelVersion, found: SliceCalibration) -> dict[str, object]:
 
 def _show(made: ModelVersion, found: SliceCalibration) -> None:
     screen().print(_slices(found.calibration))
-    screen().print()
+    chosen = found.chosen
+    click.echo(
+        f"\nheld out: {chosen.ivr.whole:,} clicks, {chosen.fpr.whole:,} of them purchasing, "
+        f"{chosen.coverage.whole:,} of robotic sessions\npromised: the IVR before rounding to "
+        "thresholds; counted: the FPR with intervals, of the budget\n"
+    )
     screen().print(_outcomes(found))
     click.echo(f"\nversion {made.name}, with the weights of {made.manifest.parent}")
 
 
 def _slices(calibration: Calibration) -> Table:
-    rows = new_table("slice", ">threshold", ">FPR at most", ">purchases", "pooled with")
-    for key, threshold in calibration.slices.items():
-        fit = calibration.curves[key]
+    rows = new_table("slice", ">threshold", ">FPR at most", ">purchases", ">clicks")
+    for keys, fit in shared_curves(calibration):
         rows.add_row(
-            key,
-            f"{threshold:.6f}",
+            title(keys, fit),
+            f"{calibration.slices[keys[0]]:.6f}",
             f"{fit.fpr:.2%}",
             f"{fit.purchases:,}",
-            fit.pooled_with or "",
+            f"{fit.clicks:,}",
         )
     rows.add_row("any other", f"{calibration.overall:.6f}", f"{calibration.fpr_budget:.2%}", "", "")
     return rows
 
 
 def _outcomes(found: SliceCalibration) -> Table:
-    rows = new_table("held out, by", "IVR", "FPR", "coverage", ">promised IVR", ">FPR counted")
+    rows = new_table("held out, by", "IVR", "FPR", ">coverage", ">promised", ">counted")
     for o in found.outcomes:
-        shown = (f"{v:.2%}" if v is not None else "" for v in (o.promised, o.fpr_upper))
+        shown = (
+            "" if rate is None else f"{rate:.2%}"
+            for rate in (o.coverage.rate, o.promised, o.fpr_upper)
+        )
         chosen = " (chosen)" if o is found.chosen else ""
-        rows.add_row(o.name + chosen, percent(o.ivr), percent(o.fpr), percent(o.coverage), *shown)
+        rows.add_row(o.name + chosen, _rate(o.ivr), _rate(o.fpr), *shown)
     return rows
+
+
+def _rate(share: Share) -> str:
+    """Write a share with its interval, and without the number of clicks."""
+    return percent(share).partition(" of ")[0]

@@ -144,14 +144,16 @@ def test_a_promotion_is_followed_without_losing_a_request(setting: Setting) -> N
 
 
 def test_a_rollback_is_followed_without_losing_a_request(setting: Setting) -> None:
-    with loads(setting.running, "back", count=2) as made:
+    with loads(setting.running, "back", count=4) as made:
         until(lambda: all(load.saw("wide") for load in made), "the version before decides")
         rollback(setting.lake, "test", now_micros())
         until(lambda: all(load.saw("v1") for load in made), "the one put back decides")
+        go_on(made, 20)
+        assert not any(load.saw("wide") for load in made)
         put(setting.lake, "wide")
         until(lambda: all(load.saw("wide") for load in made), "the rollback is undone")
     setting.took(made)
-    assert [load.failed for load in made] == [[], []]
+    assert [load.failed for load in made] == [[], [], [], []]
 
 
 def test_a_damaged_version_is_refused_and_the_last_good_one_stays(setting: Setting) -> None:
