@@ -1,7 +1,8 @@
 """From a stored version to one with the same weights and a threshold for each slice.
 
-The clicks are those that training held out: the last fifth of the version's own span, with the
-labels that training had. Both the weights and the thresholds know nothing after that span's end.
+The clicks are those that training held out: the last fifth of the version's own span. Labels are by
+the purchases known at its end, as they are in the lake now; what landed since training counts too.
+Both the weights and the thresholds know nothing after that span's end.
 """
 
 from dataclasses import dataclass, field
