@@ -73,13 +73,17 @@ class SliceCurve:
         """Return the place of the smallest threshold whose FPR is at most `fpr`."""
         return int(np.searchsorted(self.fpr_upper, fpr + SLACK, side="right")) - 1
 
-    def least_fpr(self, coverage: float) -> float:
-        """Return the smallest FPR at which `coverage` of the robotic sessions' clicks is invalid.
+    def catching(self, coverage: float) -> float:
+        """Return the highest threshold at which `coverage` of the robotic clicks is invalid.
 
-        0 where no click belongs to a robotic session.
+        NEVER where no click belongs to a robotic session.
         """
         needed = ceil(Decimal(repr(coverage)) * self.robotic)
-        return float(self.fpr_upper[np.searchsorted(self.covered, needed)])
+        return float(self.thresholds[np.searchsorted(self.covered, needed)])
+
+    def fpr_at(self, threshold: float) -> float:
+        """Return the FPR of one of the curve's thresholds."""
+        return float(self.fpr_upper[np.searchsorted(-self.thresholds, -np.float32(threshold))])
 
 
 def slice_curves(clicks: Clicks, codes: Integers, names: Sequence[str]) -> list[SliceCurve]:

@@ -97,8 +97,8 @@ class _Calibrating:
         keys = [clicks.slice_keys[code] for code in seen]
         counts = np.bincount(clicks.slices[clicks.purchasing], minlength=len(clicks.slice_keys))
         self.groups = pool(keys, counts[seen], guards.min_purchases)
-        self.keys = keys
-        self.codes = self._codes(seen)
+        self.keys, self.seen = keys, seen
+        self.codes = self._codes()
         own = slice_curves(clicks, self.codes, [group.name for group in self.groups])
         [self.overall] = slice_curves(clicks, np.zeros_like(self.codes), [OVERALL])
         self.curves = [
@@ -107,19 +107,30 @@ class _Calibrating:
         ]
         share = np.array([curve.clicks for curve in own]) / len(self.codes)
         bought = np.array([curve.purchases for curve in own])
-        self.problem: Problem = pose(self.curves, share, bought, budget, guards)
+        floors = self._floors(guards.min_coverage)
+        self.problem: Problem = pose(self.curves, share, bought, floors, budget, guards)
 
-    def _codes(self, seen: Integers) -> Integers:
+    def _codes(self) -> Integers:
         """Return the place of each click's group."""
         group_of = np.zeros(len(self.clicks.slice_keys), dtype=np.int64)
         for place, group in enumerate(self.groups):
-            group_of[seen[list(group.members)]] = place
+            group_of[self.seen[list(group.members)]] = place
         return group_of[self.clicks.slices]
 
     def _evidence(self, group: Group, own: SliceCurve, guards: Guards) -> SliceCurve:
         """What is left over without purchases enough is judged by the curve of all clicks."""
         alone = group.parent == OVERALL and own.purchases < guards.min_purchases
         return replace(self.overall, name=group.name) if alone else own
+
+    def _floors(self, coverage: float) -> Doubles:
+        """Return the FPR of each group at which every one of its slices is covered."""
+        keys = self.clicks.slice_keys
+        needed = np.array(
+            [c.catching(coverage) for c in slice_curves(self.clicks, self.clicks.slices, keys)]
+        )
+        members = [self.seen[list(group.members)] for group in self.groups]
+        pairs = zip(self.curves, members, strict=True)
+        return np.array([curve.fpr_at(needed[slices].min()) for curve, slices in pairs])
 
     def result(self, method: Method) -> SliceCalibration:
         """Solve both programmes and set them beside the two overall thresholds."""
