@@ -1,7 +1,8 @@
 """From a stored version to one with the same weights and a threshold for each slice.
 
-The clicks are those that training held out: the last fifth of the version's own span, with the
-labels that training had. Both the weights and the thresholds know nothing after that span's end.
+The clicks are those that training held out: the last fifth of the version's own span. Labels are by
+the purchases known at its end, as they are in the lake now; what landed since training counts too.
+Both the weights and the thresholds know nothing after that span's end.
 """
 
 from dataclasses import dataclass, field
@@ -20,7 +21,7 @@ from scorer.errors import BadInput
 from scorer.manifest import Manifest
 from scorer.registry import ModelVersion
 from scorer.slice_calibration import Method, SliceCalibration, calibrate_slices
-from scorer.training import HELD_OUT, Metrics, measured
+from scorer.training import HELD_OUT, Metrics, check_reals, measured
 from scorer.versions import Versions, check_name
 
 
@@ -78,7 +79,7 @@ def held_out_clicks(snapshot: Snapshot, version: ModelVersion, advance: Advance)
     """Score the clicks that training held out; labels know the purchases before the span's end.
 
     Raises BadInput for a version that does not say what it was trained on, OutsideLog where the log
-    no longer holds what it held out.
+    no longer holds what it held out, NotTrainable where a profile value there is no finite number.
     """
     rows = training_set(
         snapshot,
@@ -87,6 +88,7 @@ def held_out_clicks(snapshot: Snapshot, version: ModelVersion, advance: Advance)
         advance,
         slice_columns=version.manifest.slice_columns,
     )
+    check_reals(rows, version.spec)
     p = version.probabilities(rows.facts, rows.reals)
     return Clicks(p, rows.purchasing, rows.robotic, rows.slices.astype(np.int64), rows.slice_keys)
 

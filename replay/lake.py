@@ -76,13 +76,17 @@ class Lake:
     def delta(self, name: str) -> DeltaTable | None:
         """Open a table at its newest version; None where nothing was ever written to it."""
         folder = self.home / name
-        begun = (folder / "_delta_log" / f"{0:020d}.json").exists()  # before: it may be made now
+        commit = folder / "_delta_log" / f"{0:020d}.json"
+        begun = commit.exists() or any(folder.glob("date=*"))  # before: it may be made now
         try:
             return DeltaTable(folder)
         except (DeltaError, OSError, ValueError) as exc:
             if isinstance(exc, TableNotFoundError) and not begun:
                 return None
-            raise Inconsistent(f"table {folder} cannot be read: {exc}") from exc
+            said = str(exc).splitlines()[0].split(" {")[0].rstrip(".")  # no dump of Delta's state
+            raise Inconsistent(
+                f"table {folder} cannot be read: {said}; restore it from a copy of the lake"
+            ) from exc
 
     def identity(self) -> str:
         """Return what tells this lake and its copies from others: its click log's Delta id."""

@@ -4,8 +4,6 @@ from bisect import bisect_right
 from dataclasses import dataclass
 from pathlib import Path
 
-import duckdb
-
 from replay.lake import Lake
 from replay.snapshot import Snapshot, connect, reading
 from replay.span import iso
@@ -72,17 +70,11 @@ class Production:
     def read(cls, snapshot: Snapshot) -> "Production":
         """Read a snapshot's history; raise Inconsistent where a row makes no sense."""
         source = snapshot.source("promotions")
-        try:
-            with reading(snapshot), connect(1) as connection:
-                rows = connection.sql(
-                    'SELECT epoch_us("at") AS "at", model_version, action, "by", reason, metrics '
-                    f'FROM {source} ORDER BY "at"'
-                ).fetchall()
-        except duckdb.Error as exc:
-            said = str(exc).splitlines()[0]
-            raise Inconsistent(
-                f"the table promotions cannot be read: {said}; restore it from a copy of the lake"
-            ) from exc
+        with reading(snapshot), connect(1) as connection:
+            rows = connection.sql(
+                'SELECT epoch_us("at") AS "at", model_version, action, "by", reason, metrics '
+                f'FROM {source} ORDER BY "at"'
+            ).fetchall()
         history = tuple(Promotion(*row) for row in rows)
         _check(history)
         return cls(history)

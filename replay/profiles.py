@@ -129,9 +129,11 @@ class ProfileTable:
 
     def _value(self, profile: Profile, name: str) -> str:
         # A column's name is checked by the spec: lower-case letters, digits and underscores.
-        kind = "BOOLEAN" if profile.is_flag else "FLOAT"
         column = profile.column if profile.column in self._stored else "NULL"
-        return f"{column}::{kind} AS {name}"
+        if profile.is_flag:
+            return f"{column}::BOOLEAN AS {name}"
+        number = f"coalesce(TRY_CAST({column} AS FLOAT), 'nan'::FLOAT)"  # as the live cache has it
+        return f"CASE WHEN {column} IS NOT NULL THEN {number} END AS {name}"
 
     def _replace(self, rows: str) -> None:
         """Make the latest row of each key the current one."""

@@ -168,7 +168,7 @@ def reading(snapshot: Snapshot) -> Iterator[None]:
     except (duckdb.Error, pa.ArrowException, OSError) as exc:
         for name, pin in snapshot.pinned.items():
             for file in pin.files:
-                if problem := _damage(file.path):
+                if problem := _damage(file.path, pin.table):
                     raise Inconsistent(
                         f"{file.path}, a file of table {name}, cannot be read: {problem}; "
                         "restore it from a copy of the lake"
@@ -176,14 +176,20 @@ def reading(snapshot: Snapshot) -> Iterator[None]:
         raise
 
 
-def _damage(path: str) -> str | None:
+def _damage(path: str, table: Table) -> str | None:
     """Read a file whole; return what is wrong with it."""
     try:
         with pq.ParquetFile(path) as file:
+            found = {field.name: field.type for field in file.schema_arrow}
             for _ in file.iter_batches():
                 pass
     except (pa.ArrowException, OSError) as exc:
-        return str(exc).splitlines()[0]
+        return str(exc).splitlines()[0].rstrip(".")
+    for column in table.schema:
+        if column.name not in found:
+            return f"it has no column {column.name}"
+        if found[column.name] != column.type:
+            return f"its column {column.name} is {found[column.name]} and not {column.type}"
     return None
 
 

@@ -93,19 +93,21 @@ def pose(
     curves: Sequence[SliceCurve],
     clicks: Doubles,
     purchases: Integers,
+    floors: Doubles,
     budget: float,
     guards: Guards = Guards(),
 ) -> Problem:
     """State the problem; raise Infeasible where the minimum coverage can't be had at the budget.
 
-    `clicks` (s,) are shares, `purchases` (s,) counts; each curve is what is known of its slice.
+    `clicks` (s,) are shares, `purchases` (s,) counts; `floors` (s,) the FPRs that the coverage
+    takes; each curve is what is known of its slice.
     """
     cap = guards.f_cap(budget)
     problem = Problem(
         tuple(curve.name for curve in curves),
         clicks,
         shrunk(purchases, clicks),
-        np.array([curve.least_fpr(guards.min_coverage) for curve in curves]),
+        floors,
         budget,
         cap,
         tuple(fit(curve, cap) for curve in curves),

@@ -17,6 +17,10 @@ from scorer.errors import BadInput, NotTrainable
 
 Floats = npt.NDArray[np.float32]
 NEVER = float(np.nextafter(np.float32(1), np.float32(2)))  # no probability reaches it
+NO_PURCHASES = (
+    "no purchasing click is held out, so no threshold can be chosen; bring in the purchases of "
+    "that time, or train on another span"
+)
 Threshold = Annotated[float, Field(ge=0, le=NEVER, allow_inf_nan=False)]
 
 
@@ -82,6 +86,12 @@ class Calibration(BaseModel):
                 raise ValueError(f"threshold {value} is no float32")
         return self
 
+    @model_validator(mode="after")
+    def _curves_of_slices(self) -> Self:
+        if strays := self.curves.keys() - self.slices.keys():
+            raise ValueError(f"the curve of {min(strays)!r}, which has no threshold")
+        return self
+
     def threshold(self, slice_key: str) -> float:
         """Return the threshold of a slice; the overall one for a slice never seen."""
         return self.slices.get(slice_key, self.overall)
@@ -112,7 +122,7 @@ def threshold_at(budget: float, humans: Floats) -> float:
     """
     check_budget(budget)
     if not len(humans):
-        raise NotTrainable("no purchasing click is held out, so no threshold can be chosen")
+        raise NotTrainable(NO_PURCHASES)
     lost = floor(Decimal(repr(budget)) * len(humans))
     if lost == len(humans):
         return 0.0

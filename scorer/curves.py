@@ -14,9 +14,10 @@ from math import ceil
 import numpy as np
 import numpy.typing as npt
 
-from scorer.calibration import NEVER, Floats
+from scorer.calibration import Floats
 from scorer.errors import NotTrainable
-from scorer.metrics import Flags, Integers, clopper_pearson_upper
+from scorer.intervals import clopper_pearson_upper
+from scorer.metrics import Flags, Integers, curve
 
 Doubles = npt.NDArray[np.float64]
 SLACK = 1e-9  # what a sum of shares may be off by
@@ -72,13 +73,17 @@ class SliceCurve:
         """Return the place of the smallest threshold whose FPR is at most `fpr`."""
         return int(np.searchsorted(self.fpr_upper, fpr + SLACK, side="right")) - 1
 
-    def least_fpr(self, coverage: float) -> float:
-        """Return the smallest FPR at which `coverage` of the robotic sessions' clicks is invalid.
+    def catching(self, coverage: float) -> float:
+        """Return the highest threshold at which `coverage` of the robotic clicks is invalid.
 
-        0 where no click belongs to a robotic session.
+        NEVER where no click belongs to a robotic session.
         """
         needed = ceil(Decimal(repr(coverage)) * self.robotic)
-        return float(self.fpr_upper[np.searchsorted(self.covered, needed)])
+        return float(self.thresholds[np.searchsorted(self.covered, needed)])
+
+    def fpr_at(self, threshold: float) -> float:
+        """Return the FPR of one of the curve's thresholds."""
+        return float(self.fpr_upper[np.searchsorted(-self.thresholds, -np.float32(threshold))])
 
 
 def slice_curves(clicks: Clicks, codes: Integers, names: Sequence[str]) -> list[SliceCurve]:
@@ -98,26 +103,24 @@ def slice_curves(clicks: Clicks, codes: Integers, names: Sequence[str]) -> list[
             f"{missing:,} held-out clicks have no probability: a profile value is no number; "
             "correct the profile"
         )
-    order = np.lexsort((-clicks.probabilities, codes))
+    order = np.argsort(codes, kind="stable")
     ends = np.searchsorted(codes[order], np.arange(len(names) + 1))
     rows = [order[ends[k] : ends[k + 1]] for k in range(len(names))]
     return [_curve(clicks, part, name) for part, name in zip(rows, names, strict=True)]
 
 
 def _curve(clicks: Clicks, rows: Integers, name: str) -> SliceCurve:
-    """Count over rows in the order of falling probability."""
-    p = clicks.probabilities[rows]
-    last = np.flatnonzero(np.append(p[1:] != p[:-1], True)) if len(p) else np.arange(0)
-    purchasing, robotic = clicks.purchasing[rows], clicks.robotic[rows]
+    p, robotic = clicks.probabilities[rows], clicks.robotic[rows]
+    found = curve(p, clicks.purchasing[rows])
     return SliceCurve(
         name,
-        len(rows),
-        int(purchasing.sum()),
+        found.clicks,
+        found.purchases,
         int(robotic.sum()),
-        np.append(np.float32(NEVER), p[last]),
-        np.append(0, last + 1),
-        np.append(0, np.cumsum(purchasing)[last]),
-        np.append(0, np.cumsum(robotic)[last]),
+        found.thresholds,
+        found.invalid,
+        found.lost,
+        curve(p, robotic).lost,
     )
 
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from scorer.calibration import NEVER, Floats
 from scorer.intervals import Z95, clopper_pearson_upper, newcombe, wilson
 
 __all__ = [
@@ -25,11 +26,9 @@ __all__ = [
 ]
 
 SESSION_WINDOW = 3_600_000_000  # µs
-_NEVER = np.nextafter(np.float32(1), np.float32(2))  # no probability reaches it
 
 Flags = npt.NDArray[np.bool_]
 Integers = npt.NDArray[np.int64]
-Floats = npt.NDArray[np.float32]
 Rates = npt.NDArray[np.float64]
 
 
@@ -155,7 +154,7 @@ def curve(probabilities: Floats, purchasing: Flags) -> Curve:
         return np.concatenate([[0], np.cumsum(at_each)]).astype(np.int64)
 
     return Curve(
-        thresholds=np.concatenate([[_NEVER], values[::-1]]).astype(np.float32),
+        thresholds=np.concatenate([[NEVER], values[::-1]]).astype(np.float32),
         invalid=reached(places),
         lost=reached(places[purchasing[scored]]),
         clicks=len(probabilities),

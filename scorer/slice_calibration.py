@@ -1,7 +1,7 @@
 """A threshold for each slice, at one FPR budget, on clicks that no weight was fitted on."""
 
 from dataclasses import dataclass, replace
-from math import ceil, log
+from math import ceil, log, log1p
 from typing import Literal
 
 import numpy as np
@@ -15,7 +15,14 @@ from scorer.allocation import (
     hull_optimum,
     pose,
 )
-from scorer.calibration import Calibration, CurvePoints, Floats, SliceFit, check_budget
+from scorer.calibration import (
+    NO_PURCHASES,
+    Calibration,
+    CurvePoints,
+    Floats,
+    SliceFit,
+    check_budget,
+)
 from scorer.curves import Clicks, Doubles, SliceCurve, knee, slice_curves
 from scorer.errors import BadInput, NotTrainable
 from scorer.metrics import Integers, Share, fpr, ivr, robotic_coverage
@@ -77,7 +84,7 @@ def calibrate_slices(
     if not 0 <= guards.min_coverage <= 1:
         raise BadInput(f"a minimum coverage of {guards.min_coverage:g} is no share: give 0 to 1")
     if not clicks.purchasing.any():
-        raise NotTrainable("no purchasing click is held out, so no threshold can be chosen")
+        raise NotTrainable(NO_PURCHASES)
     return _Calibrating(clicks, budget, guards).result(method)
 
 
@@ -90,8 +97,8 @@ class _Calibrating:
         keys = [clicks.slice_keys[code] for code in seen]
         counts = np.bincount(clicks.slices[clicks.purchasing], minlength=len(clicks.slice_keys))
         self.groups = pool(keys, counts[seen], guards.min_purchases)
-        self.keys = keys
-        self.codes = self._codes(seen)
+        self.keys, self.seen = keys, seen
+        self.codes = self._codes()
         own = slice_curves(clicks, self.codes, [group.name for group in self.groups])
         [self.overall] = slice_curves(clicks, np.zeros_like(self.codes), [OVERALL])
         self.curves = [
@@ -100,19 +107,30 @@ class _Calibrating:
         ]
         share = np.array([curve.clicks for curve in own]) / len(self.codes)
         bought = np.array([curve.purchases for curve in own])
-        self.problem: Problem = pose(self.curves, share, bought, budget, guards)
+        floors = self._floors(guards.min_coverage)
+        self.problem: Problem = pose(self.curves, share, bought, floors, budget, guards)
 
-    def _codes(self, seen: Integers) -> Integers:
+    def _codes(self) -> Integers:
         """Return the place of each click's group."""
         group_of = np.zeros(len(self.clicks.slice_keys), dtype=np.int64)
         for place, group in enumerate(self.groups):
-            group_of[seen[list(group.members)]] = place
+            group_of[self.seen[list(group.members)]] = place
         return group_of[self.clicks.slices]
 
     def _evidence(self, group: Group, own: SliceCurve, guards: Guards) -> SliceCurve:
         """What is left over without purchases enough is judged by the curve of all clicks."""
         alone = group.parent == OVERALL and own.purchases < guards.min_purchases
-        return self.overall if alone else own
+        return replace(self.overall, name=group.name) if alone else own
+
+    def _floors(self, coverage: float) -> Doubles:
+        """Return the FPR of each group at which every one of its slices is covered."""
+        keys = self.clicks.slice_keys
+        needed = np.array(
+            [c.catching(coverage) for c in slice_curves(self.clicks, self.clicks.slices, keys)]
+        )
+        members = [self.seen[list(group.members)] for group in self.groups]
+        pairs = zip(self.curves, members, strict=True)
+        return np.array([curve.fpr_at(needed[slices].min()) for curve, slices in pairs])
 
     def result(self, method: Method) -> SliceCalibration:
         """Solve both programmes and set them beside the two overall thresholds."""
@@ -129,7 +147,7 @@ class _Calibrating:
             tuple(outcomes),
             bend,
             self.overall.purchases,
-            ceil(log(0.025) / log(1 - self.budget)) if self.budget < 1 else 1,
+            ceil(log(0.025) / log1p(-self.budget)) if self.budget < 1 else 1,
         )
 
     def _places(self, allocated: Doubles) -> list[int]:

@@ -11,7 +11,7 @@ import numpy.typing as npt
 import torch
 
 from scorer.calibration import Calibration, check_budget, threshold_at
-from scorer.errors import NotTrainable
+from scorer.errors import BadInput, NotTrainable
 from scorer.fitting import Losses, Rows, Schedule, Tell, fit
 from scorer.metrics import Flags, Share, fpr, ivr, robotic_coverage
 from scorer.models import Architecture, build
@@ -19,9 +19,19 @@ from scorer.scoring import Facts, Reals, Scorer, choose_device
 from scorer.spec import Spec
 from scorer.weights import SampleWeights, cell_weights, check_cap, label_weights
 
-__all__ = ["Settings", "Tell", "Trained", "TrainingSet", "check_choices", "measured", "train"]
+__all__ = [
+    "Settings",
+    "Tell",
+    "Trained",
+    "TrainingSet",
+    "check_choices",
+    "check_reals",
+    "measured",
+    "train",
+]
 
 HELD_OUT = 0.2
+SEEDS = 2**63
 
 Metrics = dict[str, int | float | None]
 
@@ -85,7 +95,8 @@ def train(
     """Fit an architecture and choose its threshold; `tell` hears of every epoch.
 
     Raises NotTrainable where the data holds too little, or the spec what labels are made of;
-    BadInput for an unknown architecture, a budget outside (0, 1] or a weight cap below 1.
+    BadInput for an unknown architecture, a budget outside (0, 1], a weight cap below 1 or a seed
+    that no generator of random numbers takes.
     """
     check_choices(spec, architecture, settings)
     _check(data, spec)
@@ -109,6 +120,8 @@ def check_choices(spec: Spec, architecture: str, settings: Settings) -> None:
     _check_spec(spec)
     check_budget(settings.fpr_budget)
     check_cap(settings.weight_cap)
+    if not 0 <= settings.seed < SEEDS:
+        raise BadInput(f"a seed of {settings.seed} can't be used: give 0 to {SEEDS - 1}")
     choose_device(settings.device)
     _built(architecture, spec, settings.seed)
 
@@ -122,18 +135,30 @@ def _check_spec(spec: Spec) -> None:
         )
 
 
+def check_reals(data: TrainingSet, spec: Spec) -> None:
+    """Raise NotTrainable, naming the first click, where a real feature is NaN or infinite."""
+    for name, values in zip(spec.reals, data.reals, strict=True):
+        if len(rows := np.flatnonzero(~np.isfinite(values))):
+            first = np.datetime64(int(data.ts[rows[0]]), "us")
+            raise NotTrainable(
+                f"feature {name} is {values[rows[0]]} at the click of {first}Z, and no finite "
+                f"number at {len(rows):,} in all; correct the profiles that it is taken from"
+            )
+
+
 def _check(data: TrainingSet, spec: Spec) -> None:
     """Raise NotTrainable, naming what is missing, where the data can't be trained on."""
-    for name, values in zip(spec.reals, data.reals, strict=True):
-        if not np.isfinite(values).all():
-            row = int(np.flatnonzero(~np.isfinite(values))[0])
-            raise NotTrainable(
-                f"feature {name} is {values[row]} at click {row:,} of the span; correct the profile"
-            )
+    check_reals(data, spec)
     if not data.purchasing.any():
-        raise NotTrainable("no purchasing click in the span, so nothing says what a human is")
+        raise NotTrainable(
+            "no purchasing click in the span, so nothing says what a human is; bring purchases in, "
+            "or choose another --from --to"
+        )
     if data.human.all():
-        raise NotTrainable("every click in the span stands for a human: there is one class only")
+        raise NotTrainable(
+            "every click in the span stands for a human: there is one class only; choose another "
+            "--from --to"
+        )
     edge = data.held_out
     _check_part("first four fifths", data.human[:edge], ~data.human[:edge])
     _check_part("last fifth", data.purchasing[edge:], ~data.human[edge:])  # the FPR is taken there

@@ -53,8 +53,8 @@ class Versions:
         """Return all names, oldest first; those with a damaged manifest come before the others."""
         if not self.folder.is_dir():
             return []
-        found = [entry.name for entry in self.folder.iterdir() if NAME.fullmatch(entry.name)]
-        return sorted(found, key=self._age)
+        found = (entry for entry in self.folder.iterdir() if entry.is_dir())
+        return sorted((e.name for e in found if NAME.fullmatch(e.name)), key=self._age)
 
     def manifest(self, name: str) -> Manifest:
         """Return a version's manifest; raise UnknownModel or BadModelFile."""
@@ -101,10 +101,10 @@ class Versions:
             raise BadModelFile(f"{path} holds no thresholds: {first(exc)}") from exc
 
     def verify(self, name: str) -> Manifest:
-        """Check the digest of every file of a version; return its manifest."""
+        """Check the digest of every file of a version, and its thresholds; return its manifest."""
         manifest = self.manifest(name)
-        for file in (WEIGHTS, CALIBRATION):
-            self.contents(name, file)
+        self.contents(name, WEIGHTS)
+        self.calibration(name)
         return manifest
 
     def _age(self, name: str) -> tuple[float, str]:
@@ -165,7 +165,7 @@ def read(path: Path) -> bytes:
     try:
         return path.read_bytes()
     except OSError as exc:
-        raise BadModelFile(f"{path} can't be read: {exc.strerror}") from exc
+        raise BadModelFile(f"{path} can't be read: {exc.strerror}; restore it from a copy") from exc
 
 
 def sha256(data: bytes) -> str:

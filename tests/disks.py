@@ -1,8 +1,14 @@
-"""Disks that are full, as far as a process can tell."""
+"""What is on a disk; and disks that are full, as far as a process can tell."""
 
 import resource
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
+
+
+def files(folder: Path) -> dict[Path, bytes]:
+    """Return the bytes of every file in a folder and those within it."""
+    return {p: p.read_bytes() for p in folder.rglob("*") if p.is_file()}
 
 
 @contextmanager

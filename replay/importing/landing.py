@@ -99,9 +99,10 @@ class Landing:
         for name, kind in self.open_types().items():
             text, value = identifier(name), _open_value(identifier(name), kind)
             number = pa.types.is_floating(kind)
-            finite = f"NOT coalesce(isfinite({value}), false)" if number else f"{value} IS NULL"
+            held = f"coalesce(isfinite(TRY_CAST({value} AS FLOAT)), false)"  # as a feature is
+            bad = f"NOT {held}" if number else f"{value} IS NULL"
             why = "not a finite number" if number else "not of its column's type"
-            cases.append(f"WHEN {text} IS NOT NULL AND {finite} THEN {problem(name, why)}")
+            cases.append(f"WHEN {text} IS NOT NULL AND {bad} THEN {problem(name, why)}")
         return f"CASE {' '.join(cases)} ELSE {_NONE} END" if cases else _NONE
 
     def open_types(self) -> Mapping[str, pa.DataType]:

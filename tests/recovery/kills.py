@@ -41,11 +41,13 @@ PRELOADED = (
     "replay.console",
     "recovery.delivery",
     "recovery.publishing",
+    "recovery.commands.models.calibrate",
     "recovery.commands.models.promote",
     "recovery.commands.models.rollback",
     "recovery.commands.verdicts.deliver",
     "recovery.commands.verdicts.publish",
     "recovery.commands.verdicts.revert",
+    "replay.commands.train",
 )
 LOST = 255
 READ_ONLY = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND

@@ -13,7 +13,7 @@ import pytest
 from replay.cli import INTERRUPTED, main
 from replay.lake import Lake
 from replay.runs import RunFolder
-from tests.disks import full_disk
+from tests.disks import files, full_disk
 from tests.lakes import make_lake
 from tests.versions import at_least, burst
 
@@ -41,10 +41,6 @@ def lake(template: Path, tmp_path: Path) -> Lake:
     """A lake of its own for each test, since many damage it."""
     shutil.copytree(template, tmp_path / "lake")
     return Lake.open(tmp_path / "lake")
-
-
-def files(folder: Path) -> dict[Path, bytes]:
-    return {p: p.read_bytes() for p in folder.rglob("*") if p.is_file()}
 
 
 @pytest.fixture

@@ -64,8 +64,8 @@ def test_show_draws_each_slices_curve(lake: Lake, capsys: pytest.CaptureFixture[
     code, out, _ = run(lake, capsys, *LINE, "--method", "hull")
     assert code == 0
     assert "version v1-c1, with the weights of v1" in out
-    for key in open_versions(lake).calibration("v1-c1").slices:
-        assert key in out
+    slices = open_versions(lake).calibration("v1-c1").slices
+    assert f"{len(slices)} small slices of overall" in out
     code, out, _ = run(lake, capsys, "models", "show", "v1-c1")
     assert code == 0
     curves = open_versions(lake).calibration("v1-c1").curves

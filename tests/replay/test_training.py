@@ -182,4 +182,4 @@ def test_a_profile_value_that_is_no_number(
     add_rows(bare, "profiles_user", [row])
     code, _, err = run(bare, capsys, *LINE, "--name", "w")
     assert (code, err.count("\n")) == (2, 1)
-    assert "user_account_age_days is inf at click 0" in err
+    assert "user_account_age_days is inf at the click of 2026-03-01T00:00:00" in err

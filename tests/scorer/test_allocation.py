@@ -240,7 +240,8 @@ def posed(rows: list[Row], budget: float, coverage: float) -> Problem:
     present = counts[:, 0] > 0
     kept = [curve for curve, there in zip(curves, present, strict=True) if there]
     share = counts[present, 0] / len(rows)
-    return pose(kept, share, counts[present, 1], budget, Guards(min_coverage=coverage))
+    floors = np.array([curve.fpr_at(curve.catching(coverage)) for curve in kept])
+    return pose(kept, share, counts[present, 1], floors, budget, Guards(min_coverage=coverage))
 
 
 @settings(deadline=None)

@@ -45,15 +45,16 @@ def test_the_way_back_to_a_threshold(rows: list[Row], fpr: float, coverage: floa
     assert found.fpr_upper.tolist() == upper
     assert found.at_most(fpr) == max(k for k, f in enumerate(upper) if f <= fpr)
     enough = [f for f, c in zip(upper, found.covered, strict=True) if c >= coverage * found.robotic]
-    assert found.least_fpr(coverage) == min(enough)
-    kept = found.covered[found.at_most(found.least_fpr(coverage))]
+    assert found.fpr_at(found.catching(coverage)) == min(enough)
+    kept = found.covered[found.at_most(min(enough))]
     assert kept >= coverage * found.robotic
+    assert [found.fpr_at(float(threshold)) for threshold in found.thresholds] == upper
 
 
 def test_coverage_is_counted_exactly() -> None:
     found = curve([(k / 128, True, True, 0) for k in range(100)])
-    needed = found.least_fpr(0.07)  # 0.07 × 100 > 7 in floating point
-    assert needed == found.fpr_upper[7] < found.fpr_upper[8]
+    needed = found.catching(0.07)  # 0.07 × 100 > 7 in floating point
+    assert needed == found.thresholds[7] > found.thresholds[8]
 
 
 def test_never_costs_nothing_and_anything_else_does() -> None:

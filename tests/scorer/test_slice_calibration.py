@@ -133,11 +133,10 @@ def test_any_clicks_at_all(rows: list[Row], budget: float, minimum: int, coverag
         found = calibrate_slices(known, problem.smallest, guards)
         budget = problem.smallest
     check(found, known, budget, guards)
-    if minimum == 0:  # every slice is its own evidence
-        for code in set(known.slices.tolist()):
-            mine = (known.slices == code) & known.robotic
-            caught = (invalid(found.calibration, known) & mine).sum()
-            assert caught >= coverage * mine.sum()
+    for code in set(known.slices.tolist()):  # also of the slices that share a curve
+        mine = (known.slices == code) & known.robotic
+        caught = (invalid(found.calibration, known) & mine).sum()
+        assert caught >= coverage * mine.sum()
 
 
 @pytest.mark.parametrize("budget", [0.0, -1.0, 1.01, float("nan")])
@@ -187,6 +186,19 @@ def test_a_slice_of_robots_alone_is_caught_whole() -> None:
     found = calibrate_slices(clicks(rows), BUDGET, Guards(min_coverage=1.0))
     assert found.calibration.slices["d=a,l=n"] == pytest.approx(0.9)
     assert found.chosen.fpr.part == 0
+
+
+@pytest.mark.parametrize("alike", [0, 1], ids=["one parent", "left over at the top"])
+def test_coverage_is_that_of_each_slice_that_shares_a_curve(alike: int) -> None:
+    other = 1 + alike  # the first two have one parent, the third another
+    rows: list[Row] = [(0.9, False, True, 0)] * 300 + [(0.3, False, True, other)] * 10
+    rows += [(0.5, True, False, 0)] * 20  # whom it costs to reach the ten
+    rows += [(0.1, True, False, 0)] * 130 + [(0.1, True, False, other)] * 150
+    guards = Guards(min_coverage=0.8)
+    with pytest.raises(Infeasible, match="small slices") as stop:
+        calibrate_slices(clicks(rows), 0.05, guards)
+    found = calibrate_slices(clicks(rows), stop.value.smallest, guards)
+    assert list(found.calibration.slices.values()) == pytest.approx([0.3, 0.3])
 
 
 def test_long_curves_are_thinned_and_keep_the_chosen_point() -> None:

@@ -65,8 +65,8 @@ def calibrate(
     lake = open_lake(home)
     versions = open_versions(lake)
     parent = resolve(version, versions, read_production(lake))
-    guards = Guards(min_coverage=min_coverage)
-    request = Request(parent, name or free_name(versions, parent), fpr_budget, guards, method)
+    new = free_name(versions, parent) if name is None else name
+    request = Request(parent, new, fpr_budget, Guards(min_coverage=min_coverage), method)
     snapshot = Snapshot.take(lake)
     total = snapshot.rows("clicks", held_out_span(versions.manifest(parent)))
     with reading(snapshot), progress("features", total) as advance:

@@ -164,8 +164,9 @@ def test_profiles_land_in_time_or_not_at_all(tmp_path: Path) -> None:
 def test_profiles_bring_columns_of_their_own(tmp_path: Path) -> None:
     home = tmp_path / "lake"
     first = "key,valid_from,age,is_dc\nu,2026-01-01,1.5,true\nv,2026-01-01,,\nw,2026-01-01,nan,no\n"
+    first += "x,2026-01-01,1e39,no\n"  # more than a feature, a float32, can be
     report = bring(home, "profiles_ip", first, backfill=True)
-    assert report.quarantined == {"not a finite number": 1}
+    assert report.quarantined == {"not a finite number": 2}
     second = "key,valid_from,is_dc,score\nu,2026-01-02,false,7\nx,2026-01-02,3,8\n"
     report = bring(home, "profiles_ip", second, backfill=True)
     assert report.quarantined == {"not of its column's type": 1}
