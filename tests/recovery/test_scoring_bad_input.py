@@ -176,8 +176,8 @@ BAD: dict[str, tuple[Damage, Sequence[Line], str]] = {
     ),
     "a profile column gone": (
         without_profiles_of_age,
-        [CALIBRATE, AUDIT],
-        "v1 needs the column account_age_days of profiles_user, which this lake has not; bring",
+        [TRAIN, CALIBRATE, AUDIT],
+        " needs the column account_age_days of profiles_user, which this lake has not; bring",
     ),
     "a slice column that clicks have not": (
         sliced_by_planet,
