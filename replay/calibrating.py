@@ -11,6 +11,7 @@ import numpy as np
 
 from replay.console import Advance
 from replay.lake import Lake, writing
+from replay.served import check_served
 from replay.snapshot import Snapshot
 from replay.span import Span, to_micros
 from replay.training import open_registry, training_set
@@ -78,13 +79,16 @@ def held_out_span(manifest: Manifest) -> Span:
 def held_out_clicks(snapshot: Snapshot, version: ModelVersion, advance: Advance) -> Clicks:
     """Score the clicks that training held out; labels know the purchases before the span's end.
 
-    Raises BadInput for a version that does not say what it was trained on, OutsideLog where the log
-    no longer holds what it held out, NotTrainable where a profile value there is no finite number.
+    Raises BadInput for a version that does not say what it was trained on or that the lake can't
+    serve, OutsideLog where the log no longer holds what it held out, NotTrainable where a profile
+    value there is no finite number.
     """
+    span = held_out_span(version.manifest)
+    check_served(snapshot, version)
     rows = training_set(
         snapshot,
         version.spec,
-        held_out_span(version.manifest),
+        span,
         advance,
         slice_columns=version.manifest.slice_columns,
     )

@@ -1,6 +1,7 @@
 """What stands in production, read from the `promotions` table."""
 
 from bisect import bisect_right
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -92,9 +93,15 @@ class Production:
         return None
 
     def left(self) -> dict[str, Promotion]:
-        """Return each version that was rolled back from, and the last rollback that left it."""
-        pairs = zip(self.history, self.history[1:], strict=False)
-        return {before.model_version: row for before, row in pairs if row.action == "rollback"}
+        """Return each version that was rolled back from, and the last rollback that left it.
+
+        A rollback leaves all that stood since the version that it goes to, not only the last.
+        """
+        found: dict[str, Promotion] = {}
+        for number, row in enumerate(self.history):
+            if row.action == "rollback":
+                found |= dict.fromkeys(_since(self.history[:number], row.model_version), row)
+        return found
 
     def stood(self, ts: int) -> Stood:
         """Return what stood in production at `ts`."""
@@ -106,6 +113,14 @@ class Production:
         """Return the version that stood in production at `ts`, or None."""
         row = self.stood(ts).row
         return row.model_version if row else None
+
+
+def _since(history: tuple[Promotion, ...], version: str) -> Iterator[str]:
+    """Yield what stood after the last row of a version, the newest first."""
+    for row in reversed(history):
+        if row.model_version == version:
+            return
+        yield row.model_version
 
 
 def _check(history: tuple[Promotion, ...]) -> None:

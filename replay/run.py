@@ -117,13 +117,14 @@ def prepare(lake: Lake, request: Request) -> Prepared:
         chosen = _chosen(request, snapshot)
         with _answering(request.where):
             coverage = cover(connection, snapshot, request.span, look_back, chosen or "true")
-    known = known_until(snapshot, coverage.bounds.last)
+        known = known_until(snapshot, coverage.bounds.last)
+        purchases = purchasing_clicks(snapshot, request.span, known_by=known + 1)
     plan = Plan(
         snapshot=snapshot,
         span=request.span,
         version=version,
         production=stored,
-        purchases=purchasing_clicks(snapshot, request.span, known_by=known + 1),
+        purchases=purchases,
         known_until=known,
         slice_length=choose_slice_length(snapshot, request.span),
         features=request.features,

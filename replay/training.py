@@ -13,6 +13,7 @@ from replay.features import FeatureSlice, stream
 from replay.labels import Labels, no_clicks, weak_labels
 from replay.lake import Lake, writing
 from replay.production import models_folder
+from replay.served import check_profiles
 from replay.sessions import robotic_sessions
 from replay.snapshot import Snapshot
 from replay.span import Span, to_datetime
@@ -53,6 +54,7 @@ def train_version(
     check_name(request.name)
     registry.check_free(request.name)
     check_choices(request.spec, request.architecture, request.settings)
+    check_profiles(snapshot, request.spec, "the spec")
     data = training_set(snapshot, request.spec, request.span, advance)
     trained = train(data, request.spec, request.architecture, request.settings, tell)
     with writing(registry.folder):

@@ -10,10 +10,9 @@ from dataclasses import dataclass
 
 from scorer.calibration import Calibration
 from scorer.manifest import Manifest
+from scorer.pooling import OVERALL
 from scorer.spec import UNITS, Spec
 from scorer.versions import WEIGHTS
-
-OVERALL = "overall"
 
 
 @dataclass(frozen=True)

@@ -168,7 +168,7 @@ def _check_part(part: str, purchasing: Flags, other: Flags) -> None:
     for kind, flags in (("purchasing", purchasing), ("other", other)):
         if not flags.any():
             raise NotTrainable(
-                f"the {part} of the span's time holds no {kind} clicks; choose a longer --from --to"
+                f"the {part} of the span's time holds no {kind} clicks; choose another --from --to"
             )
 
 

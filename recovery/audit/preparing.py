@@ -1,6 +1,6 @@
 """What an audit is asked for, checked and made ready before anything is computed."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from recovery.audit.judging import Plan
@@ -12,6 +12,7 @@ from replay.live.writers import log_lags, settled_until, unsettled_notes
 from replay.production import Production, models_folder
 from replay.reader import choose_slice_length
 from replay.run import known_until, not_stored_notes, stored_versions
+from replay.served import check_served
 from replay.sessions import robotic_sessions
 from replay.snapshot import Snapshot, connect, reading
 from replay.span import Span, now_micros
@@ -76,7 +77,7 @@ def prepare(lake: Lake, request: Request) -> Prepared:
     span = request.span
     with reading(snapshot), connect() as connection:
         versions = _load(registry, Production.read(snapshot), request.models)
-        notes = [note for version in versions for note in _check_served(snapshot, version)]
+        notes = [note for version in versions for note in check_served(snapshot, version)]
         ran = production_models(connection, snapshot, span)
         production, not_stored = stored_versions(registry, ran)
         look_back = max(version.spec.look_back for version in (*versions, *production))
@@ -118,33 +119,3 @@ def _load(
             raise BadInput(f"--models names {name} twice{again}; name every version once")
         asked[name] = model
     return tuple(registry.load(name) for name in asked)
-
-
-def _check_served(snapshot: Snapshot, version: ModelVersion) -> Iterator[str]:
-    """Raise BadInput where the log lacks a column of a version; yield what stands in for one.
-
-    A profile column that the lake has not is no reason where no profiles were ever written, nor
-    read when the version was trained: its default is then what the version has always seen.
-    """
-    known = snapshot.pinned["clicks"].schema.names
-    for column in version.manifest.slice_columns:
-        if column not in known:
-            raise BadInput(
-                f"{version.name} has thresholds by {column}, which is no column of clicks; "
-                "leave it out of --models"
-            )
-    training = version.manifest.training
-    for profile in version.spec.profiles:
-        table = f"profiles_{profile.table}"
-        pin = snapshot.pinned[table]
-        if profile.column in pin.schema.names:
-            continue
-        if pin.version >= 0 or (training and table in training.table_versions):
-            raise BadInput(
-                f"{version.name} needs the column {profile.column} of {table}, which this lake has "
-                f"not; bring it in with `replay import {table} FILE`"
-            )
-        yield (
-            f"{version.name} takes {profile.column} from {table}, which is empty: its default, "
-            f"{profile.default}, stands for every click"
-        )

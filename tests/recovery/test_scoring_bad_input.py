@@ -19,6 +19,7 @@ from tests.recovery.days import (
     AUDIT,
     CALIBRATE,
     CLICKS,
+    DAY,
     SPAN,
     TRAIN,
     Damage,
@@ -94,6 +95,28 @@ def unlogged(name: str) -> Damage:
     return damage
 
 
+def emptied(name: str) -> Damage:
+    """Cut a table's files off at their first byte."""
+
+    def damage(lake: Lake) -> None:
+        for file in (lake.home / name).rglob("*.parquet"):
+            file.write_bytes(b"")
+
+    return damage
+
+
+def without_profiles_of_age(lake: Lake) -> None:
+    """Exchange the users' profiles for others that hold no age."""
+    instead("profiles_user", [{"key": "u0", "valid_from": DAY, "shoe_size": 44.5}])(lake)
+
+
+def sliced_by_planet(lake: Lake) -> None:
+    """Say of a version that it has thresholds by a column that clicks have not."""
+    manifest = models_folder(lake) / "v1" / MANIFEST
+    told = json.loads(manifest.read_bytes()) | {"slice_columns": ["planet"]}
+    manifest.write_text(json.dumps(told))
+
+
 def curve_of_no_slice(lake: Lake) -> None:
     """Write thresholds that match their digest and mean nothing."""
     folder = models_folder(lake) / "v1"
@@ -145,6 +168,21 @@ BAD: dict[str, tuple[Damage, Sequence[Line], str]] = {
         many_clicks_in_a_session,
         [(*CALIBRATE, "--min-coverage", "1", "--fpr-budget", "0.001")],
         "because of: overall (small slices). The smallest budget that would do is",
+    ),
+    "purchases damaged": (
+        emptied("purchases"),
+        [TRAIN, CALIBRATE, LABELS, AUDIT, ("run", *SPAN, "--model", "v1")],
+        "a file of table purchases, cannot be read: Parquet file size is 0 bytes; restore it",
+    ),
+    "a profile column gone": (
+        without_profiles_of_age,
+        [TRAIN, CALIBRATE, AUDIT],
+        " needs the column account_age_days of profiles_user, which this lake has not; bring",
+    ),
+    "a slice column that clicks have not": (
+        sliced_by_planet,
+        [CALIBRATE, AUDIT],
+        "v1 has thresholds by planet, which is no column of clicks",
     ),
     "a column gone": (
         without("purchases", "amount_micros"),
