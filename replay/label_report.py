@@ -19,7 +19,7 @@ _QUERY = """
 WITH labelled AS (
   SELECT source, (epoch_us(ts) // 3600000000 + 72) % 168 AS hour_of_week, {columns},
     click_id IN (SELECT click_id FROM purchasing_clicks) AS purchasing,
-    coalesce(user_id IN (SELECT user_id FROM accounts), false) AS high_rfm
+    logged_in AND coalesce(user_id IN (SELECT user_id FROM accounts), false) AS high_rfm
   FROM {clicks}
 )
 SELECT source, hour_of_week, {columns}, count(*), count(*) FILTER (purchasing OR high_rfm),

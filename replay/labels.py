@@ -1,9 +1,13 @@
 """Weak labels: which clicks stand for humans, as known at some moment.
 
-A click is human where it led to a purchase, or where its account has a high RFM score
-(`replay.rfm`); all others are non-human. A purchase names its click, or else counts for the same
-user's last click (in log order) at most `attribution_hours` before it, of the same advertiser where
-the purchase names one.
+A click is human where it led to a purchase, or where it was made logged in, from an account with a
+high RFM score (`replay.rfm`); all others are non-human. A purchase names its click, or else counts
+for the same user's last click (in log order) at most `attribution_hours` before it, of the same
+advertiser where the purchase names one.
+
+A user id alone is no account: who shows the id of a browser is not logged in. Were such clicks
+human too, people without any id would be the ones that can't be, and a network would learn to take
+them for robots. Weights (`scorer.weights`) even out logged in and not, and nothing else.
 
 Labels look at one moment, `known_by`, through two clocks: a purchase counts where it is in the
 snapshot and where `ts` + `arrival_minutes` < `known_by`. The second rule holds for a log that was
@@ -91,10 +95,13 @@ def purchasing_clicks(
 class Labels:
     """What makes a span's clicks human: their ids, or those of their accounts; both sorted.
 
+    An account stands for its clicks that were made logged in.
+
     `scored` is how many accounts have an RFM score.
 
     >>> labels = Labels(pa.array(["c1"]), pa.array(["u2"]), scored=2)
-    >>> clicks = pa.table({"click_id": ["c1", "c2", "c3"], "user_id": ["u1", "u2", None]})
+    >>> columns = {"click_id": ["c1", "c2", "c3"], "user_id": ["u1", "u2", "u2"]}
+    >>> clicks = pa.table({**columns, "logged_in": [True, True, False]})
     >>> [flags.tolist() for flags in labels.of(clicks)]
     [[True, False, False], [False, True, False]]
     """
@@ -104,10 +111,13 @@ class Labels:
     scored: int
 
     def of(self, clicks: pa.Table) -> tuple[Flags, Flags]:
-        """Tell which clicks (click_id, user_id) are purchasing, and which of a high-RFM account."""
+        """Tell which clicks are purchasing, and which are from a high-RFM account.
+
+        `clicks` have click_id, user_id and logged_in.
+        """
         purchasing = pc.is_in(clicks["click_id"], value_set=self.purchasing)
         high_rfm = pc.is_in(clicks["user_id"], value_set=self.accounts)
-        return purchasing.to_numpy(), high_rfm.to_numpy()
+        return purchasing.to_numpy(), pc.and_(high_rfm, clicks["logged_in"]).to_numpy()
 
 
 def weak_labels(snapshot: Snapshot, span: Span, known_by: int, *, threads: int = 2) -> Labels:

@@ -31,9 +31,9 @@ def labels(
 ) -> None:
     """Count the clicks that stand for humans.
 
-    Those that led to a purchase, and those of accounts that buy much and often; by slice, by hour
-    of the week and by source. Without --known-by they are the labels that `replay train` sees on
-    the same span.
+    Those that led to a purchase, and those made logged in from accounts that buy much and often; by
+    slice, by hour of the week and by source. Without --known-by they are the labels that `replay
+    train` sees on the same span.
 
     \b
     Example:

@@ -55,10 +55,11 @@ def train(
 ) -> None:
     """Train a model version on weak labels.
 
-    Clicks that led to a purchase before --to stand for humans, as do those of accounts that buy
-    much and often; all others stand for robots (`replay labels` counts them). Every hour of the
-    week counts the same, logged in or not, human or not, so that the night is learned too. The last
-    fifth of the time is held out: it stops the fitting and carries the threshold.
+    Clicks that led to a purchase before --to stand for humans, as do those made logged in from
+    accounts that buy much and often; all others stand for robots (`replay labels` counts them).
+    Every hour of the week counts the same, logged in or not, human or not, so that the night is
+    learned too. The last fifth of the time is held out: it stops the fitting and carries the
+    threshold.
 
     \b
     Example:

@@ -76,7 +76,8 @@ def by_hand(key: Callable[[Row], object], known_by: int = WEEK.end) -> dict[obje
     tallies: Counter[tuple[object, str]] = Counter()
     for row in CLICKS:
         if WEEK.start <= row["ts"] < WEEK.end:
-            bought, valued = row["click_id"] in named, row["user_id"] in high
+            bought = row["click_id"] in named
+            valued = row["logged_in"] and row["user_id"] in high
             flags = {"clicks": True, "human": bought or valued}
             flags |= {"purchasing": bought, "high_rfm": valued}
             tallies.update((key(row), name) for name, flag in flags.items() if flag)
