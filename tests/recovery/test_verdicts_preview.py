@@ -64,22 +64,22 @@ def test_it_fits_a_screen(incident: Incident, kind: str) -> None:
 def test_it_shows_changes_money_causes_outcomes_gates_and_sinks(incident: Incident) -> None:
     lake, run_id, shown = incident.lake, incident.run_id, incident.rebill
     assert shown.startswith(f"publish of run {run_id} (v1), 5,191 clicks of 2026-03-02T14:00")
-    assert "1,643 clicks credited (-1,031.48 USD), 690 billed again (+284.92 USD)" in shown
-    assert "net -746.57 USD" in shown
+    assert "2,009 clicks credited (-1,250.34 USD), 664 billed again (+275.44 USD)" in shown
+    assert "net -974.90 USD" in shown
     for way, clicks, money in (
-        ("valid → invalid", "1,643", "-1,031.48"),
-        ("invalid → valid", "690", "+284.92"),
-        ("model", "2,333", "-746.57"),
-        ("too_early", "1,643", "-1,031.48"),
+        ("valid → invalid", "2,009", "-1,250.34"),
+        ("invalid → valid", "664", "+275.44"),
+        ("model", "2,673", "-974.90"),
+        ("too_early", "2,009", "-1,250.34"),
     ):
         assert re.search(rf"{way} +{re.escape(clicks)} +{re.escape(money)} USD", shown), way
     for name in (gate.name for gate in GATES):
         assert re.search(
             rf"^{name} +(no|[\d.,]+(%| h|)) +(no|[\d.,]+(%| h|)) +[✓✗] ", shown, re.M
         ), name
-    assert re.search(r"^changed +44\.94% +10\.00% +✗ objects", shown, re.M)
+    assert re.search(r"^changed +51\.49% +10\.00% +✗ objects", shown, re.M)
     assert re.search(r"^fpr +0\.00% +5\.00% +✓ pass", shown, re.M)
-    assert f"to {lake.home / 'corrections.ndjson'}: 2,333 verdicts" in shown
+    assert f"to {lake.home / 'corrections.ndjson'}: 2,673 verdicts" in shown
 
 
 @pytest.mark.parametrize("kind", ["credits", "rebill"])
@@ -105,7 +105,7 @@ def test_advertisers_are_in_the_order_of_their_money_and_add_up(
 
 def test_what_is_withheld_is_said(incident: Incident) -> None:
     shown = incident.credits
-    assert "690 re-bills (+284.92 USD) are withheld without --rebill; a run is published" in shown
+    assert "664 re-bills (+275.44 USD) are withheld without --rebill; a run is published" in shown
     assert "invalid → valid" not in shown
 
 
