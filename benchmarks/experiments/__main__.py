@@ -18,6 +18,7 @@ from benchmarks.machine import read_machine
 
 LIBRARIES = ("torch", "numpy", "scipy", "cvxpy", "matplotlib")
 THREADS = 2
+FIRST_SEED = 101  # those from 1 on served to build the experiments
 
 
 class Progress:
@@ -45,7 +46,7 @@ def run_all(seeds: int, sizes: Sizes, folder: Path) -> Results:
     torch.set_num_threads(THREADS)
     progress = Progress(seeds * STEPS)
     runs: dict[int, Run] = {}
-    for seed in range(1, seeds + 1):
+    for seed in range(FIRST_SEED, FIRST_SEED + seeds):
         runs[seed] = run_seed(seed, sizes, folder, partial(progress, seed))
         shutil.rmtree(folder / "lake", ignore_errors=True)
     machine = read_machine(LIBRARIES)

@@ -36,6 +36,8 @@ ARMS: tuple[Arm, ...] = (
     Arm("logistic on purchases", "logistic", rfm=False),
     Arm("mlp on purchases without weights", "mlp", weights=False, rfm=False),
 )
+LABELS = {"": "purchases and RFM", " on purchases": "purchases alone"}  # by what a name ends in
 CALIBRATED = ("mlp", "mlp on purchases")  # also with the thresholds of `replay models calibrate`
 WEIGHED = ("mlp", "mlp without weights", "mlp on purchases", "mlp on purchases without weights")
 METHODS = ("one threshold", "quadratic", "hull")
+UNPOOLED = "hull without pooling"

@@ -60,11 +60,13 @@ def _ranked(tested: Unseen, rows: Flags, p: Floats) -> float | None:
 
 
 def _slices(tested: Unseen, invalid: Flags) -> Iterator[tuple[str, float | None]]:
-    """Yield the worst of the slices' rates, among slices with clicks enough."""
+    """Yield the true FPR of each slice, and the worst rates of those with clicks enough."""
     clicks = tested.clicks
     inside = [clicks.slices == code for code in range(len(clicks.slice_keys))]
     lost = [share(invalid, rows & ~tested.robot) for rows in inside]
     caught = [share(invalid, rows & tested.robot) for rows in inside]
+    for key, some in zip(clicks.slice_keys, lost, strict=True):
+        yield f"{key}.true_fpr", rounded(some)
     yield "worst_slice.true_fpr", max(_enough(lost), default=None)
     yield "worst_slice.recall", min(_enough(caught), default=None)
 

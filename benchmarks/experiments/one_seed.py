@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.experiments.arms import ARMS, BUDGET, CALIBRATED, METHODS, WEIGHED, Arm
+from benchmarks.experiments.arms import ARMS, BUDGET, CALIBRATED, METHODS, UNPOOLED, WEIGHED, Arm
 from benchmarks.experiments.figures import Figures, by_hour, curves, figures
 from benchmarks.experiments.results import Run, Sharing
 from benchmarks.experiments.traffic import (
@@ -18,6 +18,7 @@ from benchmarks.experiments.traffic import (
     tested_on,
     trained_on,
 )
+from scorer.allocation import Guards
 from scorer.calibration import Calibration, Floats
 from scorer.curves import Clicks
 from scorer.metrics import Flags
@@ -25,6 +26,7 @@ from scorer.scoring import Scorer
 from scorer.slice_calibration import calibrate_slices
 from scorer.training import Trained, TrainingSet
 
+SHARED = ("ivr", "fpr", "recall", "true_fpr", "worst_slice.true_fpr")  # kept for each size
 FRACTIONS = (1 / 32, 1 / 16, 1 / 8, 1 / 4, 1 / 2, 1.0)
 STEPS = len(ARMS) + 2  # what is told while one seed runs
 
@@ -53,6 +55,7 @@ def run_seed(seed: int, sizes: Sizes, folder: Path, tell: Tell) -> Run:
     tell("calibrated")
     return Run(
         sizes=_counted(clicks, tested, run.trained),
+        bought=_bought(_held_out(clicks)),
         figures=run.figures,
         curves=run.curves,
         hours=run.hours,
@@ -87,8 +90,9 @@ class _Running:
         if arm.name in WEIGHED:
             self.hours[arm.name] = by_hour(self.tested, invalid)
         if arm.name in CALIBRATED:
-            held_out = _held_out(self.clicks)
-            for name, some in thresholds(_clicks(held_out, _score(made, held_out))).items():
+            rows = _held_out(self.clicks)
+            held_out = _clicks(rows, _score(made, rows))
+            for name, some in (thresholds(held_out) | {UNPOOLED: unpooled(held_out)}).items():
                 self._measure(f"{arm.name}, {name}", p, some)
 
     def _measure(self, name: str, p: Floats, calibration: Calibration) -> Flags:
@@ -111,7 +115,8 @@ class _Running:
         p, by_method = self.scores[name], {}
         for method, some in thresholds(clicks).items():
             invalid = p >= some.thresholds(tested.slice_keys)[tested.slices]
-            by_method[method] = figures(self.tested, p, invalid)
+            found = figures(self.tested, p, invalid)
+            by_method[method] = {name: found[name] for name in SHARED}
         return Sharing(purchases=int(clicks.purchasing.sum()), figures=by_method)
 
 
@@ -121,6 +126,11 @@ def thresholds(clicks: Clicks) -> dict[str, Calibration]:
     hull = calibrate_slices(clicks, BUDGET, method="hull").calibration
     one = Calibration(overall=hull.overall, fpr_budget=BUDGET)
     return dict(zip(METHODS, (one, quadratic, hull), strict=True))
+
+
+def unpooled(clicks: Clicks) -> Calibration:
+    """Return the hulls' thresholds where every slice with a purchase is judged by its own curve."""
+    return calibrate_slices(clicks, BUDGET, Guards(min_purchases=1), "hull").calibration
 
 
 def _score(made: Trained, clicks: TrainingSet) -> Floats:
@@ -174,6 +184,12 @@ def _counted(clicks: TrainingSet, tested: Unseen, trained: dict[str, Trained]) -
         "tested purchasing clicks": int(tested.clicks.purchasing.sum()),
         "tested people's clicks without a user id": int((~tested.known & ~tested.robot).sum()),
     }
+
+
+def _bought(rows: TrainingSet) -> dict[str, int]:
+    """Return how many purchasing clicks each slice has."""
+    counts = np.bincount(rows.slices[rows.purchasing], minlength=len(rows.slice_keys))
+    return dict(zip(rows.slice_keys, counts.tolist(), strict=True))
 
 
 def _worth(made: Trained) -> int:

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from benchmarks.experiments import tables
-from benchmarks.experiments.arms import CALIBRATED, METHODS, WEIGHED
+from benchmarks.experiments.arms import CALIBRATED, METHODS, UNPOOLED, WEIGHED
 from benchmarks.experiments.remarks import Remarks
 from benchmarks.experiments.results import Results
 
@@ -63,9 +63,11 @@ def _sections(results: Results) -> Iterator[tuple[str, str]]:
     )
     ranked = ["ranked_recall", *robots, "lost_without_user"]
     yield "figures: robots", tables.figures(results, labelled, ranked)
-    calibrated = [name for arm in CALIBRATED for name in (arm, *(f"{arm}, {m}" for m in METHODS))]
+    methods = (*METHODS, UNPOOLED)
+    calibrated = [name for arm in CALIBRATED for name in (arm, *(f"{arm}, {m}" for m in methods))]
     slices = ["ivr", "fpr", "recall", "true_fpr", "worst_slice.true_fpr", "worst_slice.recall"]
     yield "figures: slices", tables.figures(results, calibrated, slices)
+    yield "by slice", "\n\n".join(f"{arm}:\n\n{tables.slices(results, arm)}" for arm in CALIBRATED)
     yield "sharing", "\n\n".join(_sharing(results, arm) for arm in CALIBRATED)
     yield "crossings", "\n".join(line for arm in CALIBRATED for line in _crossing(results, arm))
     night = ["recall", "true_fpr", "ranked_recall"]

@@ -1,7 +1,7 @@
 """The plots of docs/experiments.md, as SVG that says from which results it was made."""
 
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from io import StringIO
 from pathlib import Path
 
@@ -10,7 +10,7 @@ from matplotlib import style
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from benchmarks.experiments.arms import METHODS
+from benchmarks.experiments.arms import LABELS, METHODS
 from benchmarks.experiments.claims import CLAIMS, Comparison
 from benchmarks.experiments.figures import GRID, NIGHT_HOURS
 from benchmarks.experiments.paired import Verdict, estimate
@@ -19,7 +19,6 @@ from scorer.curves import Doubles
 
 BLUE, ORANGE, GREEN, BLACK = "#0072B2", "#D55E00", "#009E73", "#000000"  # Okabe and Ito's
 STYLES = ((BLUE, "-", "o"), (ORANGE, "--", "s"), (GREEN, "-.", "^"), (BLACK, ":", "D"))
-LABELS = {"": "purchases and RFM", " on purchases": "purchases alone"}
 MARKS = {
     Verdict.HOLDS: (BLUE, "o", BLUE),
     Verdict.OPEN: (BLACK, "o", "white"),
@@ -32,32 +31,30 @@ Look = tuple[str, str, str]
 
 def differences(results: Results) -> Figure:
     """Every comparison of every claim: mean difference and interval, by verdict."""
-    rows = [
-        (number * 0.6 + place, comparison, comparison.measure(results))
-        for number, (place, comparison) in _places()
-    ]
-    figure = Figure(figsize=(8, 0.22 * rows[-1][0] + 1.3), layout="constrained")
-    axes = figure.subplots()
-    for place, comparison, found in rows:
-        colour, mark, face = MARKS[comparison.judge(found)]
-        ends = [100 * found.low, 100 * found.high]
-        axes.plot(ends, [place, place], color=colour, linewidth=1.6)
-        axes.plot([100 * found.mean], [place], mark, color=colour, markerfacecolor=face)
-    axes.set_yticks([place for place, _, _ in rows], [c.text for _, c, _ in rows])
-    axes.set_ylim(rows[-1][0] + 0.7, -0.7)
-    axes.axvline(0, color=BLACK, linewidth=0.8)
-    axes.set_xlabel("percentage points")
+    rows = [(claim, k) for claim in CLAIMS for k in range(len(claim.comparisons("")))]
+    places = [k + 0.6 * CLAIMS.index(claim) for k, (claim, _) in enumerate(rows)]
+    figure = Figure(figsize=(8, 0.22 * places[-1] + 1.3), layout="constrained")
+    panels = figure.subplots(1, 2, sharey=True)
+    for axes, (labels, name) in zip(panels, LABELS.items(), strict=True):
+        for place, (claim, k) in zip(places, rows, strict=True):
+            if labels in claim.labels:
+                _difference(axes, place, claim.comparisons(labels)[k], results)
+        axes.axvline(0, color=BLACK, linewidth=0.8)
+        axes.set_xlabel("percentage points")
+        axes.set_title(f"labels: {name}", loc="left")
+    panels[0].set_yticks(places, [claim.comparisons("")[k].text for claim, k in rows])
+    panels[0].set_ylim(places[-1] + 0.7, -0.7)
     for verdict, (colour, mark, face) in MARKS.items():
-        axes.plot([], [], mark, color=colour, markerfacecolor=face, label=verdict.value)
+        panels[0].plot([], [], mark, color=colour, markerfacecolor=face, label=verdict.value)
     figure.legend(loc="outside upper center", ncols=len(MARKS))
     return figure
 
 
-def _places() -> Iterator[tuple[int, tuple[int, Comparison]]]:
-    """Yield the number of each comparison's claim, and its own place with the comparison."""
-    all_of_them = [(n, c) for n, claim in enumerate(CLAIMS) for c in claim.comparisons]
-    for place, (number, comparison) in enumerate(all_of_them):
-        yield number, (place, comparison)
+def _difference(axes: Axes, place: float, comparison: Comparison, results: Results) -> None:
+    found = comparison.measure(results)
+    colour, mark, face = MARKS[comparison.judge(found)]
+    axes.plot([100 * found.low, 100 * found.high], [place, place], color=colour, linewidth=1.6)
+    axes.plot([100 * found.mean], [place], mark, color=colour, markerfacecolor=face)
 
 
 def architectures(results: Results) -> Figure:
@@ -94,11 +91,11 @@ def calibration(results: Results) -> Figure:
                 _band(axes, bought, gains, method, look)
             _log(axes, [round(value, -2) for value in bought])
             axes.axhline(0, color=BLACK, linewidth=0.8)
-        grid[row][0].set_ylabel("IVR, percentage points")
-        grid[row][1].set_ylabel("worst slice's true FPR, points")
+        grid[row][0].set_ylabel("gain in IVR, percentage points")
+        grid[row][1].set_ylabel("change of worst slice's true FPR, points")
     for axes in grid[1]:
         axes.set_xlabel("purchasing clicks to calibrate on")
-    return _finished(figure, grid, ": difference to one threshold")
+    return _finished(figure, grid)
 
 
 def _against_one(steps: Sequence[Sharing], method: str, name: str) -> list[float]:
@@ -161,10 +158,10 @@ def _grid() -> tuple[Figure, list[list[Axes]]]:
     return figure, [list(row) for row in panels]
 
 
-def _finished(figure: Figure, grid: list[list[Axes]], what: str = "") -> Figure:
+def _finished(figure: Figure, grid: list[list[Axes]]) -> Figure:
     for row, labels in zip(grid, LABELS.values(), strict=True):
         for axes in row:
-            axes.set_title(f"labels: {labels}{what}", loc="left")
+            axes.set_title(f"labels: {labels}", loc="left")
     lines, names = grid[0][0].get_legend_handles_labels()
     figure.legend(lines, names, loc="outside upper center", ncols=len(names))
     return figure

@@ -15,16 +15,17 @@ class _Frozen(BaseModel):
 
 
 class Sharing(_Frozen):
-    """What each way to choose thresholds does, where so many purchases are there to choose by."""
+    """What each way to choose thresholds does, where so many purchasing clicks are there for it."""
 
     purchases: int
     figures: Mapping[str, Mapping[str, float | None]]
 
 
 class Run(_Frozen):
-    """One seed; figures and curves are by arm, hours by arm, sharing by arm and size."""
+    """One seed; `bought` is by slice, figures, curves and hours by arm, sharing by arm and size."""
 
     sizes: Mapping[str, int]
+    bought: Mapping[str, int]  # held-out purchasing clicks
     figures: Mapping[str, Mapping[str, float | None]]
     curves: Mapping[str, Mapping[str, list[float]]]
     hours: Mapping[str, Mapping[str, list[float | None]]]

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 
-from benchmarks.experiments.arms import METHODS
+from benchmarks.experiments.arms import LABELS, METHODS, UNPOOLED
 from benchmarks.experiments.claims import CLAIMS, FIGURES, MINUS, Claim, Comparison
 from benchmarks.experiments.paired import Estimate, Verdict, difference, estimate, verdict
 from benchmarks.experiments.results import Results, known
@@ -35,13 +35,16 @@ def points(found: Estimate) -> str:
 
 
 def verdicts(results: Results) -> str:
-    """Return every claim with its verdict and the differences that it comes from."""
-    rows = [[c.text, f"**{c.judge(results)}**", _evidence(c, results)] for c in CLAIMS]
-    return table(["claim", "verdict", "differences, in percentage points"], rows, left=3)
+    """Return every claim with its verdicts and the differences that they come from."""
+    rows = [[c.text, *(_judged(c, results, labels) for labels in LABELS)] for c in CLAIMS]
+    return table(["claim", *(f"labels: {name}" for name in LABELS.values())], rows, left=3)
 
 
-def _evidence(claim: Claim, results: Results) -> str:
-    return "<br>".join(_compared(c, results) for c in claim.comparisons)
+def _judged(claim: Claim, results: Results, labels: str) -> str:
+    if labels not in claim.labels:
+        return ""
+    compared = (_compared(c, results) for c in claim.comparisons(labels))
+    return "<br>".join([f"**{claim.judge(results, labels)}**", *compared])
 
 
 def _compared(comparison: Comparison, results: Results) -> str:
@@ -77,6 +80,17 @@ def sizes(results: Results) -> str:
         values = [run.sizes[name] for run in results.runs.values()]
         rows.append([name, f"{sum(values) / len(values):,.0f}"])
     return table(["for each seed", "clicks"], rows)
+
+
+def slices(results: Results, arm: str) -> str:
+    """Return the true FPR of each slice with each way to choose thresholds."""
+    methods = (*METHODS, UNPOOLED)
+    rows = []
+    for key in next(iter(results.runs.values())).bought:
+        bought = [run.bought.get(key, 0) for run in results.runs.values()]
+        found = (_cell(results, f"{arm}, {method}", f"{key}.true_fpr") for method in methods)
+        rows.append([key, f"{sum(bought) / len(bought):,.0f}", *found])
+    return table(["slice", "purchasing clicks", *methods], rows)
 
 
 def sharing(results: Results, arm: str) -> str:
