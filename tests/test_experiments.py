@@ -1,12 +1,14 @@
 """The experiments: their statistics, and the page against the results that it was made from."""
 
+import doctest
 from dataclasses import replace
 from pathlib import Path
+from types import ModuleType
 
 import numpy as np
 import pytest
 
-from benchmarks.experiments import figures, one_seed, results
+from benchmarks.experiments import figures, one_seed, paired, remarks, results, tables
 from benchmarks.experiments.arms import Arm
 from benchmarks.experiments.claims import CLAIMS, FIGURES, Claim
 from benchmarks.experiments.page import PAGE, page
@@ -19,7 +21,6 @@ from benchmarks.experiments.paired import (
     verdict,
 )
 from benchmarks.experiments.remarks import Remarks
-from benchmarks.experiments.remarks import read as read_remarks
 from benchmarks.experiments.results import Results, known
 from benchmarks.experiments.traffic import Unseen
 from scorer.training import TrainingSet
@@ -131,6 +132,13 @@ def test_rankings_are_compared_where_one_in_a_hundred_is_lost() -> None:
     assert lines["recall"] == sorted(lines["recall"])
 
 
+@pytest.mark.parametrize("module", [paired, remarks, tables], ids=lambda module: module.__name__)
+def test_examples_in_docstrings_run(module: ModuleType) -> None:
+    found = doctest.testmod(module)
+    assert found.attempted > 0
+    assert found.failed == 0
+
+
 def test_an_unknown_figure_is_no_number() -> None:
     with pytest.raises(LookupError, match="mlp: recall"):
         known([0.5, None], "mlp: recall")
@@ -160,7 +168,7 @@ def test_one_small_seed_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
 
 
 def test_the_page_is_what_the_results_say(stored: Results) -> None:
-    made = page(stored, read_remarks())
+    made = page(stored, remarks.read())
     assert PAGE.read_text() == made, "run `python -m benchmarks.experiments --page-only`"
     assert "{{" not in made
 
@@ -182,13 +190,13 @@ def test_every_plot_is_of_these_results(stored: Results) -> None:
 
 
 def test_remarks_are_about_these_results(stored: Results) -> None:
-    remarks = read_remarks()
-    assert remarks.digest == stored.digest, "look at the results and write remarks on them"
-    assert all(text.strip() for text in remarks.texts.values())
+    ours = remarks.read()
+    assert ours.digest == stored.digest, "look at the results and write remarks on them"
+    assert all(text.strip() for text in ours.texts.values())
 
 
 def test_remarks_on_other_results_are_left_out(stored: Results) -> None:
-    ours = read_remarks()
+    ours = remarks.read()
     made = page(stored, Remarks("0" * 16, ours.texts))
     assert "remarks on file are about other results" in made
     for text in ours.texts.values():

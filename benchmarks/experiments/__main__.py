@@ -41,14 +41,18 @@ class Progress:
         return time.monotonic() - self.began
 
 
-def run_all(seeds: int, sizes: Sizes, folder: Path) -> Results:
-    """Run every seed, one after another."""
+def run_all(seeds: int, sizes: Sizes, folder: Path, file: Path) -> None:
+    """Run every seed, one after another, and store what there is after each."""
     torch.set_num_threads(THREADS)
     progress = Progress(seeds * STEPS)
     runs: dict[int, Run] = {}
     for seed in range(FIRST_SEED, FIRST_SEED + seeds):
         runs[seed] = run_seed(seed, sizes, folder, partial(progress, seed))
         shutil.rmtree(folder / "lake", ignore_errors=True)
+        write(_results(runs, sizes, progress.seconds / 60), file)
+
+
+def _results(runs: dict[int, Run], sizes: Sizes, minutes: float) -> Results:
     machine = read_machine(LIBRARIES)
     return Results(
         settings={
@@ -60,14 +64,14 @@ def run_all(seeds: int, sizes: Sizes, folder: Path) -> Results:
         made=Made(
             versions=machine.versions,
             processor=machine.processor,
-            minutes=round(progress.seconds / 60, 1),
+            minutes=round(minutes, 1),
         ),
     )
 
 
 @click.command()
 @click.option("--seeds", default=5, show_default=True, type=click.IntRange(2), help="How many.")
-@click.option("--clicks-per-day", default=40_000, show_default=True, help="People's clicks.")
+@click.option("--clicks-per-day", default=25_000, show_default=True, help="People's clicks.")
 @click.option("--more-days", default=20, show_default=True, help="For calibration by size.")
 @click.option("--page-only", is_flag=True, help="Write the page anew from the stored results.")
 @click.option(
@@ -107,7 +111,7 @@ def main(
     Example: python -m benchmarks.experiments --page-only
     """
     if not page_only:
-        write(run_all(seeds, Sizes(clicks_per_day, more_days), folder), file)
+        run_all(seeds, Sizes(clicks_per_day, more_days), folder, file)
     results, told = read(file), remarks.read()
     place.write_text(page(results, told))
     draw(results, place.with_suffix(""))
