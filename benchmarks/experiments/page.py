@@ -10,6 +10,7 @@ from benchmarks.experiments.results import Results
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "experiments.md"
 TEXT = Path(__file__).with_name("page.md")
+SECTIONS = ("networks", "labels", "slices", "purchases", "weights")
 NO_REMARKS = (
     "> The remarks on file are about other results ({digest}), so they are left out here. Look at\n"
     "> the plots and write new ones in `benchmarks/experiments/remarks.toml`."
@@ -30,7 +31,7 @@ def page(results: Results, remarks: Remarks) -> str:
 def _remarked(results: Results, remarks: Remarks) -> Mapping[str, str]:
     """Return a text for every place of remarks; empty where they are about another run."""
     found = remarks.on(results.digest)
-    texts = {f"remarks: {name}": found.get(name, "").strip() for name in remarks.texts}
+    texts = {f"remarks: {name}": found.get(name, "").strip() for name in SECTIONS}
     notice = "" if found else NO_REMARKS.format(digest=remarks.digest)
     return texts | {"notice": notice}
 

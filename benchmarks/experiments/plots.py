@@ -92,7 +92,7 @@ def calibration(results: Results) -> Figure:
             _log(axes, [round(value, -2) for value in bought])
             axes.axhline(0, color=BLACK, linewidth=0.8)
         grid[row][0].set_ylabel("gain in IVR, percentage points")
-        grid[row][1].set_ylabel("change of worst slice's true FPR, points")
+        grid[row][1].set_ylabel("worst slice's true FPR, points")
     for axes in grid[1]:
         axes.set_xlabel("purchasing clicks to calibrate on")
     return _finished(figure, grid)
@@ -148,7 +148,8 @@ def draw(results: Results, folder: Path) -> None:
 
 def _short(svg: str) -> str:
     """Round coordinates to what can be seen: a tenth of a point."""
-    return re.sub(r"\d+\.\d{3,}", lambda number: f"{float(number[0]):.1f}", svg)
+    rounded = re.sub(r"\d+\.\d{3,}", lambda number: f"{float(number[0]):.1f}", svg)
+    return re.sub(r" \n(?=[LMz])", "", rounded)  # between the points of a path
 
 
 def _grid() -> tuple[Figure, list[list[Axes]]]:
