@@ -4,18 +4,19 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/ready
 
-.PHONY: help demo test lint check bench samples soak docs clean
+.PHONY: help demo test lint check bench experiments samples soak docs clean
 
 help:
-	@echo 'make demo     show an incident and what a replay says about it (in build/demo)'
-	@echo 'make test     run the tests'
-	@echo 'make lint     format, lint, types'
-	@echo 'make check    lint and test: what a change must pass'
-	@echo 'make bench    measure speed side by side with other engines'
-	@echo 'make samples  rebuild the sample lake in data/samples/lake'
-	@echo 'make soak     run the tests that are too long for every day'
-	@echo 'make docs     write docs/cli.md anew'
-	@echo 'make clean    remove what the other targets made, but for .venv'
+	@echo 'make demo         show an incident and what a replay says about it (in build/demo)'
+	@echo 'make test         run the tests'
+	@echo 'make lint         format, lint, types'
+	@echo 'make check        lint and test: what a change must pass'
+	@echo 'make bench        measure speed side by side with other engines'
+	@echo 'make experiments  put the method to generated clicks, and write docs/experiments.md'
+	@echo 'make samples      rebuild the sample lake in data/samples/lake'
+	@echo 'make soak         run the tests that are too long for every day'
+	@echo 'make docs         write docs/cli.md anew'
+	@echo 'make clean        remove what the other targets made, but for .venv'
 
 $(READY): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
@@ -42,6 +43,9 @@ check: lint test
 
 bench: $(READY)
 	$(BIN)/python -m benchmarks
+
+experiments: $(READY)
+	$(BIN)/python -m benchmarks.experiments
 
 samples: $(READY)
 	$(BIN)/python data/samples/build.py

@@ -1,0 +1,1 @@
+"""What the method claims, measured on generated clicks whose makers are known."""
