@@ -101,9 +101,11 @@ class _Calibrating:
         self.codes = self._codes()
         own = slice_curves(clicks, self.codes, [group.name for group in self.groups])
         [self.overall] = slice_curves(clicks, np.zeros_like(self.codes), [OVERALL])
+        few = [curve.purchases < guards.min_purchases for curve in own]
+        self.left_over = np.array([g.parent == OVERALL for g in self.groups]) & np.array(few)
         self.curves = [
-            self._evidence(group, curve, guards)
-            for group, curve in zip(self.groups, own, strict=True)
+            self._evidence(curve, bool(alone))
+            for curve, alone in zip(own, self.left_over, strict=True)
         ]
         share = np.array([curve.clicks for curve in own]) / len(self.codes)
         bought = np.array([curve.purchases for curve in own])
@@ -117,10 +119,9 @@ class _Calibrating:
             group_of[self.seen[list(group.members)]] = place
         return group_of[self.clicks.slices]
 
-    def _evidence(self, group: Group, own: SliceCurve, guards: Guards) -> SliceCurve:
+    def _evidence(self, own: SliceCurve, left_over: bool) -> SliceCurve:
         """What is left over without purchases enough is judged by the curve of all clicks."""
-        alone = group.parent == OVERALL and own.purchases < guards.min_purchases
-        return replace(self.overall, name=group.name) if alone else own
+        return replace(self.overall, name=own.name) if left_over else own
 
     def _floors(self, coverage: float) -> Doubles:
         """Return the FPR of each group at which every one of its slices is covered."""
@@ -151,8 +152,13 @@ class _Calibrating:
         )
 
     def _places(self, allocated: Doubles) -> list[int]:
-        """Go back to thresholds: the smallest whose FPR is at most what was given."""
-        least = np.maximum(allocated, self.problem.floors)
+        """Go back to thresholds: the smallest whose FPR is at most what was given.
+
+        Slices that are left over are judged by the curve of all clicks, which says little of their
+        own people: they get no more than the budget, the threshold of all clicks.
+        """
+        held = np.where(self.left_over, np.minimum(allocated, self.budget), allocated)
+        least = np.maximum(held, self.problem.floors)
         return [curve.at_most(float(f)) for curve, f in zip(self.curves, least, strict=True)]
 
     def _outcome(self, name: str, places: list[int], allocation: Allocation) -> Outcome:
