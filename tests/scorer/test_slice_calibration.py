@@ -1,6 +1,7 @@
 """Calibration by slice: what it promises holds on later traffic, and its limits are said."""
 
 from dataclasses import replace
+from typing import get_args
 
 import numpy as np
 import pytest
@@ -13,7 +14,13 @@ from scorer.curves import Clicks, hull, slice_curves
 from scorer.errors import BadInput, Infeasible, NotTrainable
 from scorer.metrics import Share
 from scorer.quadratic import Quadratic
-from scorer.slice_calibration import POINTS, SliceCalibration, calibrate_slices, curve_points
+from scorer.slice_calibration import (
+    POINTS,
+    Method,
+    SliceCalibration,
+    calibrate_slices,
+    curve_points,
+)
 from tests.scorer.slices import KEYS, ROWS, Row, clicks, market
 
 BUDGET = 0.01
@@ -217,3 +224,18 @@ def test_files_without_curves_still_load() -> None:
     found = Calibration.model_validate_json(old)
     assert (found.method, found.curves) == (None, {})
     assert found.threshold("device=tv") == 0.9
+
+
+def test_slices_left_over_get_no_more_than_the_budget() -> None:
+    """A slice of clicks that all look robotic gains the most, and its few people would pay."""
+    known = market(0, 20_000, 200_000)
+    small = known.slices == 39
+    looks = known.probabilities.copy()
+    looks[small] = np.float32(0.6)
+    few = replace(known, probabilities=looks, purchasing=known.purchasing & ~small)
+    for method in get_args(Method):
+        found = calibrate_slices(few, BUDGET, Guards(min_purchases=8), method)
+        fit = found.calibration.curves[KEYS[39]]
+        assert fit.pooled_with == "overall"
+        assert fit.clicks == len(few.slices)
+        assert found.calibration.slices[KEYS[39]] >= found.calibration.overall
