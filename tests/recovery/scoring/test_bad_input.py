@@ -4,9 +4,7 @@ For input that is odd and no error see test_scoring_odd_input.
 """
 
 import json
-import shutil
 from collections.abc import Callable, Sequence
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -29,10 +27,9 @@ from tests.recovery.days import (
     day,
     instead,
     nothing,
-    trained,
     without,
 )
-from tests.recovery.typed import Replay, typed
+from tests.recovery.typed import Replay
 
 LABELS: Line = ("labels", *SPAN)
 SHOW: Line = ("models", "show", "v1")
@@ -48,24 +45,6 @@ POINTED: Sequence[Line] = (
     ("models", "compare", "v1", "v2"),
     ("models", "list"),
 )
-
-
-@pytest.fixture(scope="module")
-def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return trained(tmp_path_factory.mktemp("template") / "lake").home
-
-
-@pytest.fixture
-def lake(template: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Lake:
-    """A lake of its own for each test, since most damage it."""
-    shutil.copytree(template, tmp_path / "lake")
-    monkeypatch.setenv("REPLAY_HOME", str(tmp_path / "lake"))
-    return Lake.open(tmp_path / "lake")
-
-
-@pytest.fixture
-def replay(capsys: pytest.CaptureFixture[str]) -> Replay:
-    return typed(capsys)
 
 
 @pytest.fixture

@@ -1,10 +1,8 @@
 """Odd input to what trains, calibrates and audits: a version that can be used, or none at all."""
 
 import json
-import shutil
 import signal
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 from safetensors.torch import load
@@ -26,28 +24,8 @@ from tests.recovery.days import (
     day,
     instead,
     nothing,
-    trained,
 )
-from tests.recovery.typed import Replay, typed
-
-
-@pytest.fixture(scope="module")
-def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return trained(tmp_path_factory.mktemp("template") / "lake").home
-
-
-@pytest.fixture
-def lake(template: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Lake:
-    """A lake of its own for each test, since most damage it."""
-    shutil.copytree(template, tmp_path / "lake")
-    monkeypatch.setenv("REPLAY_HOME", str(tmp_path / "lake"))
-    return Lake.open(tmp_path / "lake")
-
-
-@pytest.fixture
-def replay(capsys: pytest.CaptureFixture[str]) -> Replay:
-    return typed(capsys)
-
+from tests.recovery.typed import Replay
 
 ODD: dict[str, tuple[Damage, Line]] = {
     "a slice without purchases": (nothing, ()),
