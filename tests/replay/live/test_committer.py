@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from replay.lake import Lake
+from replay.live import batches
 from replay.live.committer import LOCK, Committer
 from replay.live.segments import FLUSHED, find_writers
 from replay.live.spool import SLACK, Spool
@@ -81,6 +82,31 @@ def test_a_lake_that_is_away_is_not_begun_anew(lake: Lake, spool: Path) -> None:
     committer.tick()
     assert ids(lake, "clicks") == ["c1", "c2", "c3"]
     assert left(spool) == []
+
+
+def test_a_lake_moved_away_before_a_commit_is_not_begun_anew(lake: Lake, spool: Path) -> None:
+    log(spool, answer(1))
+    committer = Committer(lake, spool)
+    raised: list[Exception] = []
+
+    def tick() -> None:
+        try:
+            committer.tick()
+        except (ReplayError, OSError) as exc:
+            raised.append(exc)
+
+    running = threading.Thread(target=tick)
+    with lake.lock():
+        running.start()
+        _eventually(lambda: batches.pending(spool) is not None)
+        time.sleep(0.2)  # it waits for the lock
+        away = lake.home.rename(lake.home.with_name("away"))
+    running.join()
+    assert raised
+    assert not lake.home.exists()
+    away.rename(lake.home)
+    committer.tick()
+    assert ids(lake, "clicks") == ["c1"]
 
 
 @pytest.mark.parametrize("table", ["decisions", "clicks"])
