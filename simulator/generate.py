@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from replay.span import Span
+from simulator.bills import Bills
 from simulator.columns import HOUR, SPILL_HOURS, Clicks, concatenate
 from simulator.draw import Ints, mix
 from simulator.world import CLICK_SALT, World
@@ -26,21 +27,30 @@ class Chunk:
     seq: Ints
 
 
-def chunks(world: World, chunk_hours: int | None = None, threads: int = 2) -> Iterator[Chunk]:
+def chunks(
+    world: World, chunk_hours: int | None = None, threads: int = 2, bills: Bills | None = None
+) -> Iterator[Chunk]:
     """Yield the scenario's clicks; `chunk_hours` is by itself about half a million clicks long.
 
     Sessions that began in the hour before the start are drawn too, so that it is no cold one.
+    Robots see `bills`: whoever decides adds each chunk to it before the next is asked for, and
+    chunks are no longer than the billing delay.
     """
+    told = bills or Bills()
     pending: list[Clicks] = []
     last_seq = 0
     key = world.key(CLICK_SALT)
+
+    def draw(unit: tuple[int, int]) -> Clicks:
+        return world.draw(*unit, told.of(unit[0]))
+
     with ThreadPoolExecutor(threads) as pool:
         for span in chunk_spans(world, chunk_hours):
             first = span.start // HOUR
             warm_up = 0 if pending else SPILL_HOURS - 1
             hours = range(first - warm_up, span.end // HOUR)
             units = [(population, hour) for hour in hours for population in world.populations]
-            drawn = concatenate([*pending, *pool.map(lambda unit: world.draw(*unit), units)])
+            drawn = concatenate([*pending, *pool.map(draw, units)])
             pending = [drawn.take(drawn.ts >= span.end)]
             inside = np.flatnonzero((drawn.ts >= span.start) & (drawn.ts < span.end))
             order = np.lexsort((mix(drawn.number[inside] ^ key), drawn.ts[inside]))

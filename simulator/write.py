@@ -104,7 +104,7 @@ def _incidents(world: World) -> pa.RecordBatch:
         "to_ts": times(bounds[:, 1].astype(np.int64)),
         "description": pa.array(
             [
-                f"{robot.kind}: {robot.share:.0%} of a day's human clicks in "
+                f"{robot.kind}: {robot.total(world.scenario.days):.0%} of a day's human clicks in "
                 f"{active[1] - active[0]:g} h"
                 for _, robot, active in rows
             ],
