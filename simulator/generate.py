@@ -33,16 +33,18 @@ def chunks(
     """Yield the scenario's clicks; `chunk_hours` is by itself about half a million clicks long.
 
     Sessions that began in the hour before the start are drawn too, so that it is no cold one.
-    Robots see `bills`: whoever decides adds each chunk to it before the next is asked for, and
-    chunks are no longer than the billing delay.
+    With `bills`, robots read them: whoever decides adds each chunk before asking for the next,
+    and no chunk is longer than the billing delay, so that what a robot may see is always there.
     """
-    told = bills or Bills()
+    if bills is not None:
+        delay = world.scenario.billing_delay_hours
+        chunk_hours = min(chunk_hours or delay, delay)
     pending: list[Clicks] = []
     last_seq = 0
     key = world.key(CLICK_SALT)
 
     def draw(unit: tuple[int, int]) -> Clicks:
-        return world.draw(*unit, told.of(unit[0]))
+        return world.draw(*unit, None if bills is None else bills.of(unit[0]))
 
     with ThreadPoolExecutor(threads) as pool:
         for span in chunk_spans(world, chunk_hours):

@@ -18,7 +18,7 @@ SESSION_MINUTES = 20
 SESSIONS_PER_HOUR = 60 // SESSION_MINUTES
 
 
-class Burst(Hosted, Attack):
+class Burst(Attack, Hosted):
     """How a burst runs."""
 
     kind: Literal["burst"] = "burst"

@@ -4,6 +4,7 @@ Each phone keeps its agent and its account; what is odd is how long it goes on, 
 buys.
 """
 
+from math import ceil
 from typing import Literal
 
 import numpy as np
@@ -28,6 +29,7 @@ class ClickFarm(RobotSettings):
     known: float = Field(default=1, ge=0, le=1)
     logged_in: float = Field(default=0.9, ge=0, le=1)
     buys: float = Field(default=0, ge=0, le=1)
+    phones_per_address: float = Field(default=8, gt=0)
     zone: int = Field(default=7, ge=-12, le=14)
     shift_begins: int = Field(default=8, ge=0, le=23)
     shift_hours: int = Field(default=10, ge=1, le=24)
@@ -44,7 +46,7 @@ def draw(settings: RobotSettings, team: Team, market: Market, unit: Unit) -> Cli
     count = int(rng.poisson(clicks / settings.mean_session))
     phone = rng.integers(0, team.users, count)
     device = np.where(phone % 5 < 3, DEVICES.index("mobile_web"), DEVICES.index("mobile_app"))
-    lines = max(team.places.carriers // CARRIERS, 1)
+    lines = min(ceil(team.users / settings.phones_per_address), team.places.carriers // CARRIERS)
     ip = team.places.carrier_start + rng.integers(0, lines, count)
     lengths = np.minimum(rng.geometric(1 / settings.mean_session, count), MAX_SESSION)
     row, offset = sessions(rng, lengths, settings.gap_seconds)
