@@ -104,7 +104,7 @@ class Team:
 
         As many indexes in a row as there are homes give each home once.
         """
-        place = index * _HOME_STRIDE + self.population * _TEAM_STRIDE
+        place = index % len(self.homes) * _HOME_STRIDE + self.population * _TEAM_STRIDE
         chosen: Ints = self.homes[place % len(self.homes)]
         return chosen
 

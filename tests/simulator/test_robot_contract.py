@@ -84,12 +84,11 @@ def test_its_clicks_are_its_own_and_near_the_hour_in_which_they_begin(name: str)
 @pytest.mark.parametrize(("chunk_hours", "threads"), [(1, 1), (5, 2), (24, 2)])
 def test_chunks_and_threads_change_no_click(chunk_hours: int, threads: int) -> None:
     one, other = (list(chunks(EVERYBODY, *cut)) for cut in ((7, 2), (chunk_hours, threads)))
-    for name in ("number", "ts", "ip", "agent", "price", "buys_after"):
-        values = [
-            np.concatenate([getattr(c.clicks, name) for c in parts]) for parts in (one, other)
-        ]
-        assert np.array_equal(*values), name
-    assert np.array_equal(*(np.concatenate([c.seq for c in parts]) for parts in (one, other)))
+    first, again = (concatenate([chunk.clicks for chunk in parts]) for parts in (one, other))
+    for name, column in vars(first).items():
+        assert np.array_equal(column, getattr(again, name)), name
+    first_seq, seq = (np.concatenate([chunk.seq for chunk in parts]) for parts in (one, other))
+    assert np.array_equal(first_seq, seq)
 
 
 def test_no_two_clicks_or_sessions_share_a_number() -> None:
