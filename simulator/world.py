@@ -90,7 +90,7 @@ def make_world(scenario: Scenario) -> World:
 def _teams(scenario: Scenario, people: People, market: Market) -> tuple[Team, ...]:
     teams: list[Team] = []
     user, address = len(people), people.places.total
-    homes = np.unique(people.home)
+    homes = np.unique(people.home[people.home >= 0])
     campaigns = {name: i for i, name in enumerate(market.tables["campaign"].to_pylist())}
     watch = _watch(scenario, people, market)
     for number, robot in enumerate(scenario.robots):

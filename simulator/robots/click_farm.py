@@ -15,7 +15,6 @@ from simulator.columns import DEVICES, HOUR, Clicks, Unit
 from simulator.draw import generator
 from simulator.market import Market
 from simulator.moves import Moves, browse, finish, sessions
-from simulator.people import CARRIERS
 from simulator.team import RobotKind, RobotSettings, Team
 
 MAX_SESSION = 60
@@ -46,7 +45,7 @@ def draw(settings: RobotSettings, team: Team, market: Market, unit: Unit) -> Cli
     count = int(rng.poisson(clicks / settings.mean_session))
     phone = rng.integers(0, team.users, count)
     device = np.where(phone % 5 < 3, DEVICES.index("mobile_web"), DEVICES.index("mobile_app"))
-    lines = min(ceil(team.users / settings.phones_per_address), team.places.carriers // CARRIERS)
+    lines = min(ceil(team.users / settings.phones_per_address), team.places.carriers)
     ip = team.places.carrier_start + rng.integers(0, lines, count)
     lengths = np.minimum(rng.geometric(1 / settings.mean_session, count), MAX_SESSION)
     row, offset = sessions(rng, lengths, settings.gap_seconds)

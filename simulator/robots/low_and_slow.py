@@ -14,8 +14,9 @@ from simulator.columns import HOUR, Clicks, Unit
 from simulator.draw import Ints, generator, weighted, weights_of
 from simulator.market import Market
 from simulator.moves import Moves, browse, finish
-from simulator.people import DEVICE_SHARES
 from simulator.team import RobotKind, RobotSettings, Team
+
+DEVICE_SHARES = (0.7, 0.2, 0.0, 0.1)
 
 
 class LowAndSlow(RobotSettings):

@@ -12,7 +12,7 @@ from pydantic import Field
 from simulator.agents import agent_of
 from simulator.columns import HOUR, Clicks, Unit
 from simulator.draw import generator
-from simulator.humans import MEAN_LENGTH, rhythm
+from simulator.humans import rhythm
 from simulator.market import Market
 from simulator.moves import Moves, finish
 from simulator.team import RobotKind, RobotSettings, Team
@@ -43,7 +43,7 @@ def draw(settings: RobotSettings, team: Team, market: Market, unit: Unit) -> Cli
     first = np.flatnonzero(np.diff(record.session, prepend=~record.session[:1]))
     length = np.diff(first, append=len(record))
     clicks = settings.share * team.clicks_per_day / 24 * rhythm(unit.hour, settings.zone)
-    count = int(rng.poisson(clicks / MEAN_LENGTH)) if len(first) else 0
+    count = int(rng.poisson(clicks * len(first) / max(len(record), 1)))
     chosen = rng.integers(0, max(len(first), 1), count)
     robot = rng.integers(0, team.users, count)
 

@@ -147,6 +147,11 @@ def test_more_volume_makes_more_robots_and_no_other_kind_of_click(name: str) -> 
     assert many.users > few.users
 
 
+def test_the_smallest_world_has_room_for_all() -> None:
+    world = changed(EVERYBODY, clicks_per_day=100)
+    assert sum(len(all_of(world, population)) for population in world.populations) > 100
+
+
 def test_every_kind_has_a_scenario_of_its_own_and_a_place_in_the_busiest() -> None:
     assert set(NAMES) - set(shipped()) == {"background"}  # it is in all of them
     for name in set(NAMES) - {"background"}:
