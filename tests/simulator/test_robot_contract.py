@@ -1,6 +1,8 @@
 """What every kind of robot must hold to, whatever its skill; and that the checks can fail."""
 
+import re
 from math import sqrt
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -157,6 +159,17 @@ def test_every_kind_has_a_scenario_of_its_own_and_a_place_in_the_busiest() -> No
     for name in set(NAMES) - {"background"}:
         assert name in {robot.kind for robot in load_scenario(name).robots}
     assert {robot.kind for robot in load_scenario("all_robots").robots} == set(NAMES)
+
+
+@pytest.mark.parametrize("kind", ROBOTS, ids=NAMES)
+def test_the_page_about_robots_has_its_row_and_each_of_its_keys(kind: RobotKind) -> None:
+    page = (Path(__file__).parents[2] / "docs" / "robots.md").read_text()
+    [row] = [line for line in page.splitlines() if line.startswith(f"| `{kind.name}` ")]
+    common = set(RobotSettings.model_fields)
+    assert set(re.findall(r"`(\w+)`", row.rsplit(" | ", 1)[1])) == (
+        set(kind.settings.model_fields) - common
+    )
+    assert common - {"kind"} <= set(re.findall(r"`(\w+)`", page))
 
 
 @pytest.mark.parametrize(
