@@ -4,6 +4,7 @@ import tomllib
 from collections.abc import Mapping
 from datetime import UTC, date, datetime, timedelta
 from importlib import resources
+from math import isfinite
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -113,6 +114,19 @@ def parse_scenario(data: Mapping[str, object], where: str) -> Scenario:
                 f"not before the end: {len(scenario.hours)} hours are simulated; give more --days"
             )
     return scenario
+
+
+def scaled(scenario: Scenario, factor: float) -> Scenario:
+    """Return a scenario with so many times the clicks of humans, and of robots with them.
+
+    Robots' shares are of humans' clicks, so one figure scales both. Raises BadScenario where the
+    volume leaves its bounds.
+    """
+    volume = scenario.clicks_per_day * factor
+    if not isfinite(volume):
+        raise BadScenario(f"--scale {factor}: must be a number above 0")
+    data = {**scenario.model_dump(), "clicks_per_day": round(volume)}
+    return parse_scenario(data, f"with --scale {factor:g}")
 
 
 def shipped() -> dict[str, Path]:
