@@ -11,7 +11,7 @@ from simulator.columns import Clicks, Unit
 from simulator.draw import Flags, Ints, Words
 from simulator.humans import purchases
 from simulator.market import Market
-from simulator.people import Places
+from simulator.places import Places
 from simulator.settings import Settings
 
 

@@ -6,8 +6,9 @@ from math import ceil
 import numpy as np
 import pyarrow as pa
 
-from simulator.addresses import CARRIER, DATACENTER, HOME, OFFICE, addresses
+from simulator.addresses import CAMPUS, CARRIER, DATACENTER, HOME, OFFICE, addresses
 from simulator.agents import agent_table
+from simulator.budgets import live_market
 from simulator.columns import DEVICES, Clicks, Unit
 from simulator.draw import hex_strings, salt
 from simulator.humans import HUMANS, human_clicks
@@ -39,11 +40,12 @@ class World:
         """Draw what one population begins in one hour; depends on nothing else but the seed."""
         scenario = self.scenario
         unit = Unit(scenario.seed, population, hour)
+        market = live_market(self.market, self.people, scenario.seed, hour)
         if population == HUMANS:
-            return human_clicks(self.people, self.market, scenario.clicks_per_day, unit)
+            return human_clicks(self.people, market, scenario.clicks_per_day, unit)
         number = population - HUMANS - 1
         settings = scenario.robots[number]
-        return KINDS[settings.kind].draw(settings, self.teams[number], self.market, unit)
+        return KINDS[settings.kind].draw(settings, self.teams[number], market, unit)
 
     def key(self, place: tuple[int, int]) -> np.uint64:
         """The word under which one sort of opaque id is made."""
@@ -52,7 +54,8 @@ class World:
 
 def make_world(scenario: Scenario) -> World:
     """Draw the world of a scenario."""
-    people = make_people(scenario.humans, scenario.clicks_per_day, scenario.seed)
+    begin = scenario.hours.start
+    people = make_people(scenario.humans, scenario.clicks_per_day, scenario.seed, begin)
     market = make_market(scenario.market, scenario.seed)
     teams = _teams(scenario, people)
     users = np.arange(len(people) + sum(team.users for team in teams), dtype=np.uint64)
@@ -61,6 +64,7 @@ def make_world(scenario: Scenario) -> World:
     ip = [
         addresses(HOME, places.homes),
         addresses(OFFICE, places.offices),
+        addresses(CAMPUS, places.campuses * places.campus_addresses),
         addresses(CARRIER, places.carriers),
         addresses(DATACENTER, hosted),
     ]
