@@ -11,6 +11,7 @@ import numpy as np
 from replay.errors import OutsideLog
 from replay.snapshot import Snapshot
 from replay.span import Span
+from simulator.columns import HOUR
 from simulator.statistics import DAY, Figure, Measured, measure
 
 ALIKE, SAME_ORDER = 2.0, 10.0
@@ -85,17 +86,18 @@ def _whole(snapshot: Snapshot) -> Span:
 
 
 def aligned(ours: Span, theirs: Span) -> tuple[Span, Span]:
-    """Cut both to the shorter one's length; ours from the other's time of day, where it reaches.
+    """Cut both to the shorter one's length, from whole hours; ours from the other's hour of day.
 
-    >>> a, b = aligned(Span(0, 3 * DAY), Span(DAY // 4, DAY))
+    >>> a, b = aligned(Span(7, 3 * DAY), Span(DAY // 4 + 5, DAY))
     >>> a == b == Span(DAY // 4, DAY)
     True
     """
-    start = ours.start + (theirs.start - ours.start) % DAY
+    first, other = (span.start - span.start % HOUR for span in (ours, theirs))
+    start = first + (other - first) % DAY
     if start >= ours.end:
-        start = ours.start
-    length = min(ours.end - start, theirs.length)
-    return Span(start, start + length), Span(theirs.start, theirs.start + length)
+        start = first
+    length = min(ours.end - start, theirs.end - other)
+    return Span(start, start + length), Span(other, other + length)
 
 
 def best_shift(ours: Sequence[float], theirs: Sequence[float]) -> tuple[int, float]:

@@ -23,7 +23,7 @@ MAX_DELAY = 72 * HOUR
 NAMES_CLICK = 0.7
 
 
-def human_clicks(people: People, market: Market, clicks_per_day: int, unit: Unit) -> Clicks:
+def human_clicks(people: People, market: Market, clicks_per_day: float, unit: Unit) -> Clicks:
     """Draw the sessions that begin in the unit's hour; their clicks lie in it and the next."""
     rng = generator(unit.seed, *unit.place)
     visits = draw_visits(rng, people, market, clicks_per_day, unit)

@@ -150,6 +150,7 @@ def _places(rng: np.random.Generator, settings: HumanSettings, count: int) -> Pl
     campuses = max(round(students / STUDENTS_PER_CAMPUS), 1)
     homes = max(round(count / settings.users_per_home), 1)
     per_carrier = max(round(count / settings.users_per_carrier_address / CARRIERS), 1)
+    largest = count * max(CARRIER_SHARES) / per_carrier
     return Places(
         homes=homes,
         offices=max(round(count * (1 - OFFICELESS) / settings.users_per_office), 1),
@@ -157,7 +158,7 @@ def _places(rng: np.random.Generator, settings: HumanSettings, count: int) -> Pl
         campus_addresses=max(round(students / campuses / settings.users_per_campus_address), 1),
         carriers=CARRIERS * per_carrier,
         renewed=round(homes * settings.changing_homes),
-        carrier_weights=carrier_weights(rng, per_carrier, settings.carrier_tail),
+        carrier_weights=carrier_weights(rng, per_carrier, settings.carrier_tail, largest),
     )
 
 

@@ -17,7 +17,7 @@ CARRIER_SHARES = (0.34, 0.24, 0.18, 0.12, 0.07, 0.05)
 VPN_EXITS = 8
 LEASE_HOURS = 6  # how long a carrier or a campus leaves a user on one address
 RENEWAL_HOUR = 4  # local time at which a home with a changing address gets another
-MOST_USERS = 25  # of one carrier's address against the mean
+MOST_USERS = 10_000  # of one carrier's address, on average
 STEP = 2_654_435_761  # prime, so it shares no factor with a number of addresses below it
 
 
@@ -86,8 +86,11 @@ def _lease(person: Ints, hour: int) -> Words:
     return mix(person.astype(np.uint64) << np.uint64(32) ^ number.astype(np.uint64))
 
 
-def carrier_weights(rng: np.random.Generator, addresses: int, tail: float) -> Ints:
-    """Draw how unequally one carrier's addresses are shared, as running sums."""
+def carrier_weights(rng: np.random.Generator, addresses: int, tail: float, users: float) -> Ints:
+    """Draw how unequally one carrier's addresses are shared, as running sums.
+
+    `users` is the mean of the largest carrier's addresses; none has more than MOST_USERS.
+    """
     weights = 1 + rng.pareto(tail, addresses)
-    weights = np.minimum(weights, MOST_USERS * weights.mean())
+    weights = np.minimum(weights, weights.mean() * MOST_USERS / users)
     return np.cumsum(np.rint(weights * 100).astype(np.int64))

@@ -47,7 +47,7 @@ class Scenario(Settings):
     """One simulated world and its timeline.
 
     `clicks_per_day` is what humans click on an average day; robots come on top. `start` is a
-    whole hour, UTC.
+    whole hour, UTC. `logged` is the share of all clicks that the log holds, drawn at random.
     """
 
     title: str
@@ -55,6 +55,7 @@ class Scenario(Settings):
     start: datetime
     days: int = Field(default=2, ge=1, le=3660)
     clicks_per_day: int = Field(default=100_000, ge=100, le=1_000_000_000)
+    logged: float = Field(default=1, gt=0, le=1)
     humans: HumanSettings = HumanSettings()
     market: MarketSettings = MarketSettings()
     robots: Annotated[tuple[SerializeAsAny[RobotSettings], ...], BeforeValidator(_robots)] = ()
@@ -81,7 +82,7 @@ class Scenario(Settings):
         """About how many clicks there will be, robots' included."""
         days = [self.days if robot.active() is None else 1 for robot in self.robots]
         robots = sum(r.share * d for r, d in zip(self.robots, days, strict=True))
-        return round(self.clicks_per_day * (self.days + robots))
+        return round(self.clicks_per_day * (self.days + robots) * self.logged)
 
     @property
     def hours(self) -> range:

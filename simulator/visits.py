@@ -46,7 +46,7 @@ class Visits:
 
 
 def draw_visits(
-    rng: np.random.Generator, people: People, market: Market, clicks_per_day: int, unit: Unit
+    rng: np.random.Generator, people: People, market: Market, clicks_per_day: float, unit: Unit
 ) -> Visits:
     """Draw the sessions that begin in the unit's hour."""
     person, start, sale = _arrivals(rng, people, clicks_per_day / MEAN_LENGTH / DAY_HOURS, unit)

@@ -1,6 +1,6 @@
 """A scenario's people, market and robots, and the texts that stand for their numbers."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import ceil
 
 import numpy as np
@@ -9,8 +9,8 @@ import pyarrow as pa
 from simulator.addresses import CAMPUS, CARRIER, DATACENTER, HOME, OFFICE, addresses
 from simulator.agents import agent_table
 from simulator.budgets import live_market
-from simulator.columns import DEVICES, Clicks, Unit
-from simulator.draw import hex_strings, salt
+from simulator.columns import DEVICES, MOST_PARTS, Clicks, Unit, concatenate
+from simulator.draw import hex_strings, mix, salt
 from simulator.humans import HUMANS, human_clicks
 from simulator.market import Market, make_market
 from simulator.people import People, make_people
@@ -18,6 +18,8 @@ from simulator.scenario import KINDS, Scenario
 from simulator.team import Team
 
 CLICK_SALT, SESSION_SALT, USER_SALT, PURCHASE_SALT = ((0, 10), (0, 11), (0, 12), (0, 13))
+LOGGED_SALT = (0, 14)
+PART_CLICKS_A_DAY = 8_000_000
 
 
 @dataclass(frozen=True)
@@ -42,10 +44,28 @@ class World:
         unit = Unit(scenario.seed, population, hour)
         market = live_market(self.market, self.people, scenario.seed, hour)
         if population == HUMANS:
-            return human_clicks(self.people, market, scenario.clicks_per_day, unit)
+            return self._humans(market, unit)
         number = population - HUMANS - 1
         settings = scenario.robots[number]
-        return KINDS[settings.kind].draw(settings, self.teams[number], market, unit)
+        clicks = KINDS[settings.kind].draw(settings, self.teams[number], market, unit)
+        return self._logged(clicks)
+
+    def _humans(self, market: Market, unit: Unit) -> Clicks:
+        """Draw people's hour in parts, so that memory does not grow with what is not logged."""
+        per_day = self.scenario.clicks_per_day
+        parts = min(ceil(per_day / PART_CLICKS_A_DAY), MOST_PARTS)
+        drawn = [
+            self._logged(human_clicks(self.people, market, per_day / parts, replace(unit, part=n)))
+            for n in range(parts)
+        ]
+        return drawn[0] if parts == 1 else concatenate(drawn)
+
+    def _logged(self, clicks: Clicks) -> Clicks:
+        """Thin clicks to the share that the scenario logs, whoever made them."""
+        share = self.scenario.logged
+        if share == 1:
+            return clicks
+        return clicks.take(mix(clicks.number ^ self.key(LOGGED_SALT)) < np.uint64(share * 2**64))
 
     def key(self, place: tuple[int, int]) -> np.uint64:
         """The word under which one sort of opaque id is made."""
