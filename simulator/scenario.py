@@ -4,6 +4,7 @@ import tomllib
 from collections.abc import Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta
 from importlib import resources
+from math import isfinite
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -47,7 +48,8 @@ class Scenario(Settings):
 
     `clicks_per_day` is what humans click on an average day; robots come on top. `start` is a
     whole hour, UTC. `billing_delay_hours` is how long after an hour its bill shows who clicked
-    which of its clicks were invalidated.
+    which of its clicks were invalidated. `logged` is the share of all clicks that the log holds,
+    drawn at random.
     """
 
     title: str
@@ -56,6 +58,7 @@ class Scenario(Settings):
     days: int = Field(default=2, ge=1, le=3660)
     clicks_per_day: int = Field(default=100_000, ge=100, le=1_000_000_000)
     billing_delay_hours: int = Field(default=6, ge=1, le=168)
+    logged: float = Field(default=1, gt=0, le=1)
     humans: HumanSettings = HumanSettings()
     market: MarketSettings = MarketSettings()
     robots: Annotated[tuple[SerializeAsAny[RobotSettings], ...], BeforeValidator(_robots)] = ()
@@ -81,7 +84,7 @@ class Scenario(Settings):
     def expected_clicks(self) -> int:
         """About how many clicks there will be, robots' included."""
         robots = sum(robot.total(self.days) for robot in self.robots)
-        return round(self.clicks_per_day * (self.days + robots))
+        return round(self.clicks_per_day * (self.days + robots) * self.logged)
 
     @property
     def hours(self) -> range:
@@ -124,6 +127,19 @@ def _check_aims(aims: Sequence[str], known: list[str], place: str) -> None:
         if aim not in known:
             hint = nearest(aim, known, f"They go from {known[0]} to {known[-1]}.")
             raise BadScenario(f"{place}: aims: no campaign with the id {aim!r}. {hint}")
+
+
+def scaled(scenario: Scenario, factor: float) -> Scenario:
+    """Return a scenario with so many times the clicks of humans, and of robots with them.
+
+    Robots' shares are of humans' clicks, so one figure scales both. Raises BadScenario where the
+    volume leaves its bounds.
+    """
+    volume = scenario.clicks_per_day * factor
+    if not isfinite(volume):
+        raise BadScenario(f"--scale {factor}: must be a number above 0")
+    data = {**scenario.model_dump(), "clicks_per_day": round(volume)}
+    return parse_scenario(data, f"with --scale {factor:g}")
 
 
 def shipped() -> dict[str, Path]:

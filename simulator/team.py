@@ -11,7 +11,7 @@ from replay.span import Span
 from simulator.columns import Clicks, Unit
 from simulator.draw import Ints
 from simulator.market import Market
-from simulator.people import Places
+from simulator.places import Places
 from simulator.settings import Settings
 
 ALWAYS = Span(0, 2**62)

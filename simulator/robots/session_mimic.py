@@ -12,9 +12,9 @@ from pydantic import Field
 from simulator.agents import agent_of
 from simulator.columns import HOUR, Clicks, Unit
 from simulator.draw import generator
-from simulator.humans import rhythm
 from simulator.market import Market
 from simulator.moves import Moves, finish
+from simulator.rhythm import rhythm
 from simulator.team import RobotKind, RobotSettings, Team
 
 
