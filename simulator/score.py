@@ -1,7 +1,7 @@
 """How well a run repairs, against the truth: by incident, by kind of actor, and in all.
 
 A click was made *wrong* where production's decision is not the one that the healthy version gives
-on right features; it is *put right* where the decision after the run is that one. A change is *true*
+on right features; it is *put right* where the decision after the run is that one. A change is true
 where it agrees with who clicked: invalid for a robot, valid for a person. Money is what is billed,
 and should not be (`over`), or is not, and should be (`under`), before and after the run.
 """
