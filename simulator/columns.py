@@ -1,8 +1,8 @@
 """Clicks while they are being made: one numpy column each, with indexes in place of strings."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass, fields
-from typing import Any
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, fields
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -57,13 +57,24 @@ def concatenate(parts: Sequence[Clicks]) -> Clicks:
     )
 
 
+class Billed(NamedTuple):
+    """What a bill says of one population's clicks in one hour."""
+
+    clicks: int
+    invalid: int
+
+
 @dataclass(frozen=True)
 class Unit:
-    """What one population does in one hour (hours since the epoch, UTC)."""
+    """What one population does in one hour (hours since the epoch, UTC).
+
+    `feedback` is what its bills have said by then, by hour; empty where nothing was decided yet.
+    """
 
     seed: int
     population: int
     hour: int
+    feedback: Mapping[int, Billed] = field(default_factory=dict, compare=False)
 
     @property
     def place(self) -> tuple[int, int]:

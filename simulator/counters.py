@@ -6,6 +6,7 @@ reached it, as its clock said, and forgets what it forgot.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 import pyarrow as pa
@@ -75,7 +76,7 @@ class LiveStore:
         lost = [Span(each.span.start - each.fault.forgets, each.span.start) for each in losses]
         self._eras = [
             _Era(Counters(snapshot, spec, threads), Span(start, end), tuple(lost[:number]))
-            for number, (start, end) in enumerate(zip(starts, starts[1:], strict=False))
+            for number, (start, end) in enumerate(pairwise(starts))
             if start < end
         ]
 
@@ -113,9 +114,8 @@ class LiveStore:
         """Return the copies that come in `span`, and keep the later ones."""
         due, later = [], []
         for rows, ts in self._copies:
-            now = ts < span.end
-            for chosen, found in ((now, due), (~now, later)):
-                if chosen.any():
-                    found.append((rows.filter(pa.array(chosen)), ts[chosen]))
-        self._copies = later
-        return due
+            now = int(np.searchsorted(ts, span.end))
+            due.append((rows.slice(0, now), ts[:now]))
+            later.append((rows.slice(now), ts[now:]))
+        self._copies = [copy for copy in later if len(copy[1])]
+        return [copy for copy in due if len(copy[1])]

@@ -12,6 +12,7 @@ from itertools import pairwise
 import numpy as np
 
 from replay.span import Span
+from simulator.bills import Bills
 from simulator.columns import HOUR, SPILL_HOURS, Clicks, concatenate
 from simulator.draw import Ints, mix
 from simulator.fault import Incident
@@ -39,23 +40,34 @@ class Chunk:
         return replace(self, clicks=self.clicks.take(rows), ts=self.ts[rows], seq=self.seq[rows])
 
 
-def chunks(world: World, chunk_hours: int | None = None, threads: int = 2) -> Iterator[Chunk]:
+def chunks(
+    world: World, chunk_hours: int | None = None, threads: int = 2, bills: Bills | None = None
+) -> Iterator[Chunk]:
     """Yield the scenario's clicks; `chunk_hours` is by itself about half a million clicks long.
 
     Sessions that began in the hour before the start are drawn too, so that it is no cold one.
+    With `bills`, robots read them: whoever decides adds each chunk before asking for the next,
+    and no chunk is longer than the billing delay, so that what a robot may see is always there.
     """
+    if bills is not None:
+        delay = world.scenario.billing_delay_hours
+        chunk_hours = min(chunk_hours or delay, delay)
     timeline = world.scenario.timeline
     spans = chunk_spans(world, chunk_hours)
     pending: list[Clicks] = []
     last_ts = last_seq = 0
     undrawn = spans[0].start // HOUR - (SPILL_HOURS - 1)
     key = world.key(CLICK_SALT)
+
+    def draw(unit: tuple[int, int]) -> Clicks:
+        return world.draw(*unit, None if bills is None else bills.of(unit[0]))
+
     with ThreadPoolExecutor(threads) as pool:
         for span in spans:
             hours = range(undrawn, -(-span.end // HOUR))
             undrawn = hours.stop
             units = [(population, hour) for hour in hours for population in world.populations]
-            drawn = concatenate([*pending, *pool.map(lambda unit: world.draw(*unit), units)])
+            drawn = concatenate([*pending, *pool.map(draw, units)])
             pending = [drawn.take(drawn.ts >= span.end)]
             inside = np.flatnonzero((drawn.ts >= span.start) & (drawn.ts < span.end))
             order = np.lexsort((mix(drawn.number[inside] ^ key), drawn.ts[inside]))

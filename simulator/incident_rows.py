@@ -14,7 +14,12 @@ from simulator.team import RobotSettings
 def incident_rows(scenario: Scenario) -> pa.RecordBatch:
     """Return a scenario's rows, by their beginning."""
     rows = [
-        (f"robots-{number}", f"robot_{robot.kind}", _span(scenario, active), _story(robot, active))
+        (
+            f"robots-{number}",
+            f"robot_{robot.kind}",
+            _span(scenario, active),
+            _story(scenario, robot, active),
+        )
         for number, robot in enumerate(scenario.robots, start=1)
         if (active := robot.active())
     ]
@@ -37,6 +42,6 @@ def _span(scenario: Scenario, active: tuple[float, float]) -> Span:
     return Span(*(start + round(hours * HOUR) for hours in active))
 
 
-def _story(robot: RobotSettings, active: tuple[float, float]) -> str:
-    hours = active[1] - active[0]
-    return f"{robot.kind}: {robot.share:.0%} of a day's human clicks in {hours:g} h"
+def _story(scenario: Scenario, robot: RobotSettings, active: tuple[float, float]) -> str:
+    hours, share = active[1] - active[0], robot.total(scenario.days)
+    return f"{robot.kind}: {share:.0%} of a day's human clicks in {hours:g} h"

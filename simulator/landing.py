@@ -13,6 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from replay.lake import Lake
+from simulator.bills import Bills
 from simulator.columns import DEVICES, HOUR, Clicks, concatenate
 from simulator.delivery import IMPORT, Delivery, delivery
 from simulator.draw import Flags
@@ -27,13 +28,14 @@ from simulator.world import World
 class Landing:
     """Writes chunks under one writer's name, each whole or not at all; a second time adds nothing.
 
-    Without a production nothing is decided.
+    Without a production nothing is decided. `bills` say what was, for robots that read them.
     """
 
     lake: Lake
     world: World
     writer: str
     production: Production | None = None
+    bills: Bills = field(default_factory=Bills)
     _late: list[tuple[int, Chunk, Delivery]] = field(default_factory=list)  # lands at, …
     _kept: list[tuple[int, Clicks]] = field(default_factory=list)  # lands at, who bought
     _landed: int = 0
@@ -56,7 +58,7 @@ class Landing:
             self._late.append((lands_at, chunk.take(places), came.take(places)))
             rows = (batch.filter(pc.not_equal(batch["source"], IMPORT)) for batch in rows)
         self._append("clicks", number, rows)
-        return purchases.num_rows
+        return int(purchases.num_rows)
 
     def close(self) -> None:
         """Land what came late before the simulation's end."""
@@ -70,6 +72,7 @@ class Landing:
             decided = self.production.decide(chunk, pa.Table.from_batches(batches), came)
             self._append("decision_truth", number, [decided.truth])
             self._append("decisions", number, [decided.decisions])
+            self.bills.add(chunk.clicks, decided.invalid)
         return batches
 
     def _bought(self, chunk: Chunk) -> Clicks:

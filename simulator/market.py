@@ -72,10 +72,20 @@ class Market:
         count, per = len(self.advertiser), self.settings.ads_per_campaign
         return {
             "advertiser": pa.array([f"adv-{i:03d}" for i in range(self.settings.advertisers)]),
-            "campaign": pa.array([f"cmp-{i:04d}" for i in range(count)]),
+            "campaign": pa.array(campaign_ids(self.settings)),
             "ad": pa.array([f"ad-{i:04d}-{j}" for i in range(count) for j in range(per)]),
             "query": pa.array([topic + wish for topic in TOPICS for wish in WISHES]),
         }
+
+
+def campaign_ids(settings: MarketSettings) -> list[str]:
+    """Return the ids of a market's campaigns, in order.
+
+    >>> campaign_ids(MarketSettings(advertisers=1, campaigns_per_advertiser=2))
+    ['cmp-0000', 'cmp-0001']
+    """
+    count = settings.advertisers * settings.campaigns_per_advertiser
+    return [f"cmp-{number:04d}" for number in range(count)]
 
 
 def make_market(settings: MarketSettings, seed: int) -> Market:

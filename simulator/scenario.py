@@ -1,7 +1,7 @@
 """Scenarios: who clicks, how much, and what goes wrong. They are data, written as TOML."""
 
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from importlib import resources
@@ -18,7 +18,7 @@ from simulator.errors import BadScenario, UnknownScenario
 from simulator.fault import Incident, IncidentSettings
 from simulator.incidents import INCIDENTS
 from simulator.incidents.checks import check_incidents
-from simulator.market import MarketSettings
+from simulator.market import MarketSettings, campaign_ids
 from simulator.people import HumanSettings
 from simulator.robots import ROBOTS
 from simulator.settings import Settings
@@ -74,7 +74,8 @@ class Scenario(Settings):
     """One simulated world and its timeline.
 
     `clicks_per_day` is what humans click on an average day; robots come on top. `start` is a
-    whole hour, UTC.
+    whole hour, UTC. `billing_delay_hours` is how long after an hour its bill shows who clicked
+    which of its clicks were invalidated.
     """
 
     title: str
@@ -111,8 +112,7 @@ class Scenario(Settings):
     @property
     def expected_clicks(self) -> int:
         """About how many clicks there will be, robots' included."""
-        days = [self.days if robot.active() is None else 1 for robot in self.robots]
-        robots = sum(r.share * d for r, d in zip(self.robots, days, strict=True))
+        robots = sum(robot.total(self.days) for robot in self.robots)
         return round(self.clicks_per_day * (self.days + robots))
 
     @property
@@ -158,11 +158,14 @@ def parse_scenario(data: Mapping[str, object], where: str) -> Scenario:
     except ValidationError as exc:
         raise BadScenario(f"scenario {where}: {problems(exc)}") from exc
     for number, robot in enumerate(scenario.robots, start=1):
+        place = f"scenario {where}: robot {number} ({robot.kind})"
+        if robot.aims:
+            _check_aims(robot.aims, campaign_ids(scenario.market), place)
         active = robot.active()
         if active and active[0] >= len(scenario.hours):
             raise BadScenario(
-                f"scenario {where}: robot {number} ({robot.kind}): begins_hour {active[0]:g} is "
-                f"not before the end: {len(scenario.hours)} hours are simulated; give more --days"
+                f"{place}: begins_hour {active[0]:g} is not "
+                f"before the end: {len(scenario.hours)} hours are simulated; give more --days"
             )
     if scenario.incidents and scenario.production is None:
         raise BadScenario(f"scenario {where}: incidents need a [production] that decides; add one")
@@ -172,6 +175,13 @@ def parse_scenario(data: Mapping[str, object], where: str) -> Scenario:
         except (BadSpec, ValueError) as exc:
             raise BadScenario(f"scenario {where}: {exc}") from exc
     return scenario
+
+
+def _check_aims(aims: Sequence[str], known: list[str], place: str) -> None:
+    for aim in aims:
+        if aim not in known:
+            hint = nearest(aim, known, f"They go from {known[0]} to {known[-1]}.")
+            raise BadScenario(f"{place}: aims: no campaign with the id {aim!r}. {hint}")
 
 
 def shipped() -> dict[str, Path]:

@@ -66,7 +66,8 @@ def simulate(
         if healthy is not None:
             production = Production(lake, scenario, healthy, _needed(pointer), threads)
         landing = Landing(lake, world, writer, production)
-        for number, chunk in enumerate(chunks(world, chunk_hours, threads), start=1):
+        bills = landing.bills if production else None
+        for number, chunk in enumerate(chunks(world, chunk_hours, threads, bills), start=1):
             written.purchases += landing.land(number, chunk)
             written.count(world, chunk)
             advance(len(chunk.clicks))
