@@ -23,6 +23,7 @@ from simulator.teams import make_teams
 CLICK_SALT, SESSION_SALT, USER_SALT, PURCHASE_SALT = ((0, 10), (0, 11), (0, 12), (0, 13))
 LOGGED_SALT = (0, 14)
 PART_CLICKS_A_DAY = 8_000_000
+MOST_WATCHED = 60_000  # clicks, about
 
 
 @dataclass(frozen=True)
@@ -120,12 +121,15 @@ def _parts(scenario: Scenario) -> int:
 
 
 def _watch(scenario: Scenario, people: People, market: Market) -> Callable[[int], Clicks]:
-    """Return what shows (the first part of) what people do in an hour, by session."""
+    """Return what shows what people do in an hour, by session, and a sample of a busy one."""
 
     @lru_cache(maxsize=2)
     def watch(hour: int) -> Clicks:
         live = live_market(market, people, scenario.seed, hour)
         clicks = _human_part(scenario, people, live, hour, 0)
+        if len(clicks) > MOST_WATCHED:
+            share = MOST_WATCHED / len(clicks)
+            clicks = clicks.take(mix(clicks.session) < np.uint64(share * 2**64))
         return clicks.take(np.lexsort((clicks.ts, clicks.session)))
 
     return watch
