@@ -6,7 +6,7 @@ interrupted goes on where it stopped when it is started again with the same scen
 
 import hashlib
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -89,30 +89,37 @@ def _write_profiles(lake: Lake, world: World, writer: str) -> None:
 
 
 def _incidents(world: World) -> pa.RecordBatch:
-    """Rows of `incident_truth`: the robots that come and go."""
-    rows = [
-        (number, robot, active)
-        for number, robot in enumerate(world.scenario.robots, start=1)
-        if (active := robot.active())
-    ]
+    """Rows of `incident_truth`: the robots that come and go, and the people who do."""
+    rows = [*_robot_rows(world.scenario), *_surge_rows(world.scenario)]
     start = world.scenario.span.start
-    bounds = np.array([active for _, _, active in rows]).reshape(-1, 2) * HOUR + start
+    bounds = np.array([active for _, _, active, _ in rows]).reshape(-1, 2) * HOUR + start
     columns = {
-        "incident_id": pa.array([f"robots-{number}" for number, _, _ in rows], pa.string()),
-        "kind": pa.array([f"robot_{robot.kind}" for _, robot, _ in rows], pa.string()),
+        "incident_id": pa.array([name for name, _, _, _ in rows], pa.string()),
+        "kind": pa.array([kind for _, kind, _, _ in rows], pa.string()),
         "from_ts": times(bounds[:, 0].astype(np.int64)),
         "to_ts": times(bounds[:, 1].astype(np.int64)),
-        "description": pa.array(
-            [
-                f"{robot.kind}: {robot.share:.0%} of a day's human clicks in "
-                f"{active[1] - active[0]:g} h"
-                for _, robot, active in rows
-            ],
-            pa.string(),
-        ),
+        "description": pa.array([about for _, _, _, about in rows], pa.string()),
     }
     batch = pa.RecordBatch.from_pydict(columns, schema=INCIDENT_TRUTH.schema)
     return batch.sort_by("from_ts")
+
+
+Row = tuple[str, str, tuple[float, float], str]
+
+
+def _robot_rows(scenario: Scenario) -> Iterator[Row]:
+    for number, robot in enumerate(scenario.robots, start=1):
+        if active := robot.active():
+            hours = active[1] - active[0]
+            about = f"{robot.kind}: {robot.share:.0%} of a day's human clicks in {hours:g} h"
+            yield f"robots-{number}", f"robot_{robot.kind}", active, about
+
+
+def _surge_rows(scenario: Scenario) -> Iterator[Row]:
+    for number, surge in enumerate(scenario.humans.surges, start=1):
+        active = (surge.begins_hour, surge.begins_hour + surge.hours)
+        about = f"{surge.kind}: {surge.lift:g} times the usual sessions, all of them people's"
+        yield f"people-{number}", f"human_{surge.kind}", active, about
 
 
 def _count(world: World, chunk: Chunk, clicks: Counter[str], micros: Counter[str]) -> None:
