@@ -6,6 +6,7 @@ A chunk is some hours long. How long, and how many threads draw, changes no row.
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import TypeVar, cast
 
 import numpy as np
 
@@ -15,6 +16,8 @@ from simulator.draw import Ints, mix
 from simulator.world import CLICK_SALT, World
 
 CHUNK_CLICKS = 500_000
+
+Item = TypeVar("Item")
 
 
 @dataclass(frozen=True)
@@ -33,26 +36,45 @@ def chunks(world: World, chunk_hours: int | None = None, threads: int = 2) -> It
     """
     pending: list[Clicks] = []
     last_seq = 0
-    key = world.key(CLICK_SALT)
     with ThreadPoolExecutor(threads) as pool:
         for span in chunk_spans(world, chunk_hours):
             first = span.start // HOUR
             warm_up = 0 if pending else SPILL_HOURS - 1
             hours = range(first - warm_up, span.end // HOUR)
             units = [(population, hour) for hour in hours for population in world.populations]
-            drawn = concatenate([*pending, *pool.map(lambda unit: world.draw(*unit), units)])
-            pending = [drawn.take(drawn.ts >= span.end)]
-            inside = np.flatnonzero((drawn.ts >= span.start) & (drawn.ts < span.end))
-            order = np.lexsort((mix(drawn.number[inside] ^ key), drawn.ts[inside]))
-            clicks = drawn.take(inside[order])
+            drawn = pool.map(lambda unit: world.draw(*unit), units)
+            clicks, later = _cut(world, concatenate([*pending, *drawn]), span)
+            pending = [later]
             seq = sequence(clicks.ts, last_seq)
             last_seq = int(seq[-1]) if len(seq) else last_seq
             yield Chunk(span, clicks, seq)
 
 
+def _cut(world: World, drawn: Clicks, span: Span) -> tuple[Clicks, Clicks]:
+    """Return the clicks of a span in log order, and those that come after it."""
+    inside = np.flatnonzero((drawn.ts >= span.start) & (drawn.ts < span.end))
+    ties = mix(drawn.number[inside] ^ world.key(CLICK_SALT))
+    order = np.lexsort((ties, drawn.ts[inside]))
+    return drawn.take(inside[order]), drawn.take(drawn.ts >= span.end)
+
+
+def ahead(items: Iterator[Item]) -> Iterator[Item]:
+    """Yield items in order, each made in a thread while the one before is being used.
+
+    >>> list(ahead(iter("abc")))
+    ['a', 'b', 'c']
+    """
+    end = object()
+    with ThreadPoolExecutor(1) as pool:
+        following = pool.submit(next, items, end)
+        while (item := following.result()) is not end:
+            following = pool.submit(next, items, end)
+            yield cast("Item", item)
+
+
 def chunk_spans(world: World, chunk_hours: int | None = None) -> list[Span]:
     """Cut the simulated time into chunks of whole hours, none across midnight UTC."""
-    per_hour = world.scenario.clicks_per_day / 24
+    per_hour = max(world.scenario.expected_clicks, 1) / len(world.scenario.hours)
     length = chunk_hours or min(max(round(CHUNK_CLICKS / per_hour), 1), 24)
     days = world.scenario.span.cut(24 * HOUR)
     return [

@@ -17,7 +17,7 @@ from replay.snapshot import Snapshot, connect
 from replay.tables import INCIDENT_TRUTH
 from simulator.columns import HOUR
 from simulator.errors import DaysTaken
-from simulator.generate import Chunk, chunk_spans, chunks
+from simulator.generate import Chunk, ahead, chunk_spans, chunks
 from simulator.profiles import ip_rows, snapshot_times, user_rows
 from simulator.rows import click_rows, purchase_rows, times, truth_rows
 from simulator.scenario import Scenario
@@ -53,11 +53,11 @@ def simulate(
         _refuse_taken(lake, scenario, writer, len(spans))
         _write_profiles(lake, world, writer)
         lake.append("incident_truth", [_incidents(world)], (writer, 1))
-        for number, chunk in enumerate(chunks(world, chunk_hours, threads), start=1):
+        for number, chunk in enumerate(ahead(chunks(world, chunk_hours, threads)), start=1):
             purchases += sum(batch.num_rows for batch in purchase_rows(world, chunk))
             lake.append("purchases", purchase_rows(world, chunk), (writer, number))
-            lake.append("truth", truth_rows(world, chunk), (writer, number))
-            lake.append("clicks", click_rows(world, chunk), (writer, number))
+            lake.append("truth", ahead(truth_rows(world, chunk)), (writer, number))
+            lake.append("clicks", ahead(click_rows(world, chunk)), (writer, number))
             _count(world, chunk, clicks, micros)
             advance(len(chunk.clicks))
     return Written(clicks, micros, purchases)
