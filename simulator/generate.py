@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from itertools import pairwise
+from typing import TypeVar, cast
 
 import numpy as np
 
@@ -19,6 +20,8 @@ from simulator.fault import Incident
 from simulator.world import CLICK_SALT, World
 
 CHUNK_CLICKS = 500_000
+
+Item = TypeVar("Item")
 
 
 @dataclass(frozen=True)
@@ -57,7 +60,6 @@ def chunks(
     pending: list[Clicks] = []
     last_ts = last_seq = 0
     undrawn = spans[0].start // HOUR - (SPILL_HOURS - 1)
-    key = world.key(CLICK_SALT)
 
     def draw(unit: tuple[int, int]) -> Clicks:
         return world.draw(*unit, None if bills is None else bills.of(unit[0]))
@@ -67,11 +69,8 @@ def chunks(
             hours = range(undrawn, -(-span.end // HOUR))
             undrawn = hours.stop
             units = [(population, hour) for hour in hours for population in world.populations]
-            drawn = concatenate([*pending, *pool.map(draw, units)])
-            pending = [drawn.take(drawn.ts >= span.end)]
-            inside = np.flatnonzero((drawn.ts >= span.start) & (drawn.ts < span.end))
-            order = np.lexsort((mix(drawn.number[inside] ^ key), drawn.ts[inside]))
-            clicks = drawn.take(inside[order])
+            clicks, later = _cut(world, concatenate([*pending, *pool.map(draw, units)]), span)
+            pending = [later]
             present = tuple(each for each in timeline if each.goes_on(span.start))
             clock = sum(incident.fault.clock for incident in present)
             ts = stamped(clicks.ts + clock, last_ts)
@@ -81,10 +80,32 @@ def chunks(
             yield Chunk(span, clicks, ts, seq, present)
 
 
+def _cut(world: World, drawn: Clicks, span: Span) -> tuple[Clicks, Clicks]:
+    """Return the clicks of a span in log order, and those that come after it."""
+    inside = np.flatnonzero((drawn.ts >= span.start) & (drawn.ts < span.end))
+    ties = mix(drawn.number[inside] ^ world.key(CLICK_SALT))
+    order = np.lexsort((ties, drawn.ts[inside]))
+    return drawn.take(inside[order]), drawn.take(drawn.ts >= span.end)
+
+
+def ahead(items: Iterator[Item]) -> Iterator[Item]:
+    """Yield items in order, each made in a thread while the one before is being used.
+
+    >>> list(ahead(iter("abc")))
+    ['a', 'b', 'c']
+    """
+    end = object()
+    with ThreadPoolExecutor(1) as pool:
+        following = pool.submit(next, items, end)
+        while (item := following.result()) is not end:
+            following = pool.submit(next, items, end)
+            yield cast("Item", item)
+
+
 def chunk_spans(world: World, chunk_hours: int | None = None) -> list[Span]:
     """Cut the simulated time into chunks: none across midnight UTC or a turn of an incident."""
     scenario = world.scenario
-    per_hour = scenario.clicks_per_day / 24
+    per_hour = max(scenario.expected_clicks, 1) / len(scenario.hours)
     length = chunk_hours or min(max(round(CHUNK_CLICKS / per_hour), 1), 24)
     if scenario.production:
         length = min(length, scenario.billing_delay_hours)

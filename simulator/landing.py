@@ -18,7 +18,7 @@ from simulator.columns import DEVICES, HOUR, Clicks, concatenate
 from simulator.delivery import IMPORT, Delivery, delivery
 from simulator.draw import Flags
 from simulator.fault import Incident, Retrained
-from simulator.generate import Chunk
+from simulator.generate import Chunk, ahead
 from simulator.production import Production
 from simulator.rows import click_rows, purchase_rows, truth_rows
 from simulator.world import World
@@ -48,7 +48,7 @@ class Landing:
         self._land_late(chunk.span.start)
         purchases = purchase_rows(self.world, self._bought(chunk))
         self._append("purchases", number, [purchases])
-        self._append("truth", number, truth_rows(self.world, chunk))
+        self._append("truth", number, ahead(truth_rows(self.world, chunk)))
         rows = click_rows(self.world, chunk, came)
         if self.production:
             rows = iter(self._decide(number, chunk, came, list(rows)))
@@ -57,7 +57,7 @@ class Landing:
             lands_at = chunk.span.end + came.late
             self._late.append((lands_at, chunk.take(places), came.take(places)))
             rows = (batch.filter(pc.not_equal(batch["source"], IMPORT)) for batch in rows)
-        self._append("clicks", number, rows)
+        self._append("clicks", number, ahead(rows))
         return int(purchases.num_rows)
 
     def close(self) -> None:

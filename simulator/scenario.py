@@ -170,6 +170,13 @@ def parse_scenario(data: Mapping[str, object], where: str) -> Scenario:
                 f"{place}: begins_hour {active[0]:g} is not "
                 f"before the end: {len(scenario.hours)} hours are simulated; give more --days"
             )
+    for number, surge in enumerate(scenario.humans.surges, start=1):
+        if surge.begins_hour >= len(scenario.hours):
+            raise BadScenario(
+                f"scenario {where}: surge {number} ({surge.kind}): begins_hour "
+                f"{surge.begins_hour:g} is not before the end: {len(scenario.hours)} hours are "
+                "simulated; give more --days"
+            )
     if scenario.incidents and scenario.production is None:
         raise BadScenario(f"scenario {where}: incidents need a [production] that decides; add one")
     if scenario.production is not None:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from replay.lake import Lake
 from replay.snapshot import Snapshot, connect
 from simulator.errors import DaysTaken
-from simulator.generate import Chunk, chunk_spans, chunks
+from simulator.generate import Chunk, ahead, chunk_spans, chunks
 from simulator.incident_rows import incident_rows
 from simulator.landing import Landing
 from simulator.pointer import Pointer
@@ -66,8 +66,11 @@ def simulate(
         if healthy is not None:
             production = Production(lake, scenario, healthy, _needed(pointer), threads)
         landing = Landing(lake, world, writer, production)
-        bills = landing.bills if production else None
-        for number, chunk in enumerate(chunks(world, chunk_hours, threads, bills), start=1):
+        if production:
+            drawn = chunks(world, chunk_hours, threads, landing.bills)
+        else:
+            drawn = ahead(chunks(world, chunk_hours, threads))
+        for number, chunk in enumerate(drawn, start=1):
             written.purchases += landing.land(number, chunk)
             written.count(world, chunk)
             advance(len(chunk.clicks))
