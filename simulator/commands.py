@@ -15,11 +15,13 @@ from replay.span import iso, now_micros, parse_time, to_datetime
 from simulator.comparison import compare_logs
 from simulator.comparison_view import comparison_document, comparison_lines, comparison_table
 from simulator.scenario import Scenario, load_scenario, scaled, shipped
+from simulator.score_command import score
 from simulator.write import Written
 from simulator.write import simulate as write
 
 
-@click.command()
+@click.group(invoke_without_command=True)
+@click.pass_context
 @click.option("--scenario", "name", metavar="NAME|FILE", help="A shipped scenario or a TOML file.")
 @click.option("--list", "list_them", is_flag=True, help="List the shipped scenarios.")
 @click.option("--days", type=int, help="How many days; else the scenario's.")
@@ -39,6 +41,7 @@ from simulator.write import simulate as write
 @home_option
 @json_option
 def simulate(
+    context: click.Context,
     name: str | None,
     list_them: bool,
     days: int | None,
@@ -54,12 +57,15 @@ def simulate(
 ) -> None:
     """Make clicks with a known truth.
 
-    Humans and robots, their purchases and profiles, and who was what.
+    Humans and robots, their purchases and profiles, and who was what; production's decisions with
+    their incidents, and what should have been decided.
 
     \b
     Example:
       replay simulate --scenario burst --days 2 --clicks-per-day 50000 --home build/lake
     """
+    if context.invoked_subcommand is not None:
+        return
     if list_them:
         _show_list(as_json)
         return
@@ -75,7 +81,7 @@ def simulate(
     scenario = scaled(scenario, scale) if scale is not None else scenario
     lake = _lake(find_home(home, Path.cwd()), currency)
     with progress("simulate", scenario.expected_clicks) as advance:
-        written = write(lake, scenario, advance=advance)
+        written = write(lake, scenario, context.obj, advance=advance)
     _show(lake, scenario, written, as_json)
 
 
@@ -139,3 +145,6 @@ def _show(lake: Lake, scenario: Scenario, written: Written, as_json: bool) -> No
         f"{total:,} clicks and {written.purchases:,} purchases in {scenario.span}, "
         f"seed {scenario.seed}, written to {lake.home}"
     )
+
+
+simulate.add_command(score)
