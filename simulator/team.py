@@ -51,10 +51,6 @@ class RobotSettings(Settings):
         """How many data-centre addresses of their own they hold."""
         return 0
 
-    def homes(self, users: int) -> int:
-        """How many different homes they must be in."""
-        return 0
-
     def active(self) -> tuple[float, float] | None:
         """Hours after the start, [from, to), of robots that come and go; None: always there."""
         if self.begins_hour is None or self.hours is None:

@@ -6,7 +6,6 @@ import numpy as np
 
 from replay.span import Span
 from simulator.columns import HOUR, Clicks
-from simulator.errors import BadScenario
 from simulator.humans import HUMANS
 from simulator.market import Market
 from simulator.people import People
@@ -17,10 +16,7 @@ from simulator.team import ALWAYS, RobotSettings, Team
 def make_teams(
     scenario: Scenario, people: People, market: Market, watch: Callable[[int], Clicks]
 ) -> tuple[Team, ...]:
-    """Return each robot population's team; raise BadScenario where people have too few homes.
-
-    `watch` returns what people do in an hour.
-    """
+    """Return each robot population's team; `watch` returns what people do in an hour."""
     teams: list[Team] = []
     user, address = len(people), people.places.total
     homes = np.unique(people.home[people.home >= 0])
@@ -28,11 +24,6 @@ def make_teams(
     for number, robot in enumerate(scenario.robots):
         users = robot.users(scenario.clicks_per_day)
         held = robot.addresses(users)
-        if robot.homes(users) > len(homes):
-            raise BadScenario(
-                f"robot {1 + number} ({robot.kind}) needs {robot.homes(users):,} homes, and people "
-                f"live in {len(homes):,}: give it less share or more clicks_per_user"
-            )
         teams.append(
             Team(
                 population=HUMANS + 1 + number,

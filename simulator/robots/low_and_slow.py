@@ -1,7 +1,8 @@
 """Low and slow: one infected machine in each of many homes, and few clicks from each.
 
 An hour is cut into as many slots as an address may click, and no slot sees two clicks. So an
-address has at most `clicks_per_hour` in an hour of the clock, and one more in any 3,600 s.
+address has at most `clicks_per_hour` in an hour of the clock, and one more in any 3,600 s. There are never more
+machines than homes: a share that would take more is not reached.
 """
 
 from typing import Literal, Self
@@ -35,16 +36,12 @@ class LowAndSlow(RobotSettings):
             )
         return self
 
-    def homes(self, users: int) -> int:
-        """One for each machine."""
-        return users
-
 
 def draw(settings: RobotSettings, team: Team, market: Market, unit: Unit) -> Clicks:
     """Draw the clicks of the unit's hour."""
     assert isinstance(settings, LowAndSlow)  # noqa: S101
     rng = generator(unit.seed, *unit.place)
-    slots = team.users * settings.clicks_per_hour
+    slots = min(team.users, len(team.homes)) * settings.clicks_per_hour
     count = min(int(rng.poisson(settings.share * team.clicks_per_day / 24)), slots)
     slot = rng.choice(slots, count, replace=False).astype(np.int64)
     robot = slot // settings.clicks_per_hour

@@ -18,7 +18,7 @@ from simulator.robots.background import BACKGROUND, Background
 from simulator.scenario import load_scenario, parse_scenario, shipped
 from simulator.team import Draw, RobotKind, RobotSettings, Team
 from simulator.world import World, make_world
-from tests.simulator.worlds import all_of, changed, hour_by_hour, world_of
+from tests.simulator.worlds import all_of, changed, hour_by_hour, most_per_hour, world_of
 
 NAMES = [robot.name for robot in ROBOTS]
 EVERYBODY = make_world(load_scenario("all_robots", {"clicks_per_day": 60_000, "seed": 7}))
@@ -193,9 +193,12 @@ def test_what_a_robot_cannot_do_is_said(robot: dict[str, object], message: str) 
         parse_scenario(data, "mine.toml")
 
 
-def test_machines_need_homes() -> None:
-    with pytest.raises(BadScenario, match=r"robot 1 \(low_and_slow\) needs .* homes, and people"):
-        world_of({"kind": "low_and_slow", "share": 10, "clicks_per_user": 2})
+def test_there_are_no_more_infected_machines_than_homes() -> None:
+    data = {"kind": "low_and_slow", "share": 10, "clicks_per_user": 2, "clicks_per_hour": 1}
+    world = world_of(data, clicks_per_day=2_000)
+    clicks = all_of(world, world.teams[0].population)
+    assert most_per_hour(clicks) == 1
+    assert len(np.unique(clicks.ip)) == len(world.teams[0].homes) < world.teams[0].users
 
 
 def test_the_generator_of_a_place_is_its_own() -> None:
