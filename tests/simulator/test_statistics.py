@@ -16,6 +16,7 @@ from simulator.statistics import DAY, measure
 from simulator.tail import LEAST_TAIL, tail_exponent
 from tests.lakes import click, make_lake
 
+PAGE = Path(__file__).resolve().parents[2] / "docs" / "simulator.md"
 SECOND = 1_000_000
 HOUR = 3600 * SECOND
 
@@ -134,6 +135,21 @@ def test_a_log_is_like_itself(tmp_path: Path) -> None:
     rows = compare_logs(snapshot, snapshot).rows
     assert {row.verdict for row in rows} == {"alike", ""}
     assert {row.ratio for row in rows} <= {1.0, None}
+
+
+def test_the_page_shows_statistics_by_their_names(tmp_path: Path) -> None:
+    snapshot = Snapshot.take(few(tmp_path / "lake"))
+    known = {
+        f"{row.name}, {row.unit}".removesuffix(", ")
+        for row in compare_logs(snapshot, snapshot).rows
+    }
+    rows = [
+        line.split(" | ")[0].removeprefix("| ")
+        for line in PAGE.read_text().splitlines()
+        if line.endswith(("| alike |", "| same order |", "| apart |"))
+    ]
+    assert len(rows) > 40
+    assert set(rows) <= known
 
 
 def run(capsys: pytest.CaptureFixture[str], *args: str) -> tuple[int, str, str]:
