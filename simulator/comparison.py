@@ -5,6 +5,7 @@ Both sides are cut to the same length of time, and ours begins at the same time 
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import inf
 
 import numpy as np
 
@@ -12,9 +13,10 @@ from replay.errors import OutsideLog
 from replay.snapshot import Snapshot
 from replay.span import Span
 from simulator.columns import HOUR
-from simulator.statistics import DAY, Figure, Measured, measure
+from simulator.statistics import DAY, Figure, Measured, Scale, measure
 
 ALIKE, SAME_ORDER = 2.0, 10.0
+HALF_EXPONENT = 0.5
 OVERLAP = "hourly curve, overlap at the best shift"
 
 
@@ -24,6 +26,7 @@ class Row:
 
     name: str
     unit: str
+    scale: Scale
     ours: float | None
     theirs: float | None
 
@@ -35,16 +38,47 @@ class Row:
         return self.ours / self.theirs
 
     @property
+    def factor(self) -> float | None:
+        """How far apart the two are, 1 or more.
+
+        That is the greater over the smaller; of shares, of their odds; and exponents that are
+        HALF_EXPONENT apart count as a factor of 2.
+        """
+        if self.ours is None or self.theirs is None:
+            return None
+        if self.scale == "exponent":
+            return float(2 ** (abs(self.ours - self.theirs) / HALF_EXPONENT))
+        if self.scale == "share":
+            return _factor(_odds(self.ours), _odds(self.theirs))
+        return _factor(self.ours, self.theirs)
+
+    @property
     def verdict(self) -> str:
         """`alike` within a factor of 2, `same order` within 10, else `apart`; empty if unknown.
 
-        >>> [Row("", "", ours, 1.0).verdict for ours in (0.5, 2.1, 0.09, None)]
+        >>> [Row("", "", "ratio", ours, 1.0).verdict for ours in (0.5, 2.1, 0.09, None)]
         ['alike', 'same order', 'apart', '']
+        >>> Row("", "", "share", 0.95, 0.85).verdict, Row("", "", "exponent", 1.4, 2).verdict
+        ('same order', 'same order')
         """
-        if self.ratio is None:
+        if self.factor is None:
             return ""
-        factor = max(self.ratio, 1 / self.ratio)
-        return "alike" if factor <= ALIKE else "same order" if factor <= SAME_ORDER else "apart"
+        return (
+            "alike" if self.factor <= ALIKE
+            else "same order" if self.factor <= SAME_ORDER
+            else "apart"
+        )  # fmt: skip
+
+
+def _odds(share: float) -> float:
+    return share / (1 - share) if share < 1 else inf
+
+
+def _factor(a: float, b: float) -> float | None:
+    """Return the greater over the smaller; None where only one is 0 or without end."""
+    if a == b:
+        return 1.0
+    return max(a / b, b / a) if min(a, b) > 0 and max(a, b) < inf else None
 
 
 @dataclass(frozen=True)
@@ -70,12 +104,12 @@ def compare_logs(
     shift = None
     if mine.hourly and other.hourly:
         shift, overlap = best_shift(mine.hourly, other.hourly)
-        rows.append(Row(OVERLAP, "", overlap, None))
+        rows.append(Row(OVERLAP, "", "ratio", overlap, None))
     return Comparison(mine, other, tuple(rows), shift)
 
 
 def _row(ours: Figure, theirs: Figure) -> Row:
-    return Row(ours.name, ours.unit, ours.value, theirs.value)
+    return Row(ours.name, ours.unit, ours.scale, ours.value, theirs.value)
 
 
 def _whole(snapshot: Snapshot) -> Span:

@@ -1,6 +1,5 @@
 """A comparison of two logs, for people and as JSON; pure functions of it."""
 
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +18,14 @@ def comparison_document(comparison: Comparison) -> dict[str, Any]:
         "other": _log(comparison.theirs),
         "shift_hours": comparison.shift,
         "statistics": [
-            {**asdict(row), "ratio": row.ratio, "verdict": row.verdict or None}
+            {
+                "name": row.name,
+                "unit": row.unit or None,
+                "simulated": row.ours,
+                "other": row.theirs,
+                "ratio": row.ratio,
+                "verdict": row.verdict or None,
+            }
             for row in comparison.rows
         ],
     }
@@ -55,7 +61,8 @@ def comparison_lines(comparison: Comparison) -> list[str]:
     """Say which spans were compared, and what the last column means."""
     lines = [
         f"simulated {comparison.ours.span}, other {comparison.theirs.span}",
-        "alike: within a factor of 2; same order: within 10; apart: beyond",
+        "alike: within a factor of 2; same order: within 10; apart: beyond. Shares count by their "
+        "odds; 0.5 between two tail exponents counts as a factor of 2",
     ]
     if comparison.shift is not None:
         lines.append(f"the simulated day fits best {comparison.shift} hours later than the other")

@@ -7,6 +7,7 @@ addresses, no sessions, or less than a day) is None.
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import duckdb
 import numpy as np
@@ -23,6 +24,7 @@ ATTRIBUTION = 72 * HOUR
 KEYS = {"user": "user", "ip": "address"}
 QUANTILES = (0.5, 0.9, 0.99)
 
+Scale = Literal["ratio", "share", "exponent"]
 Connection = duckdb.DuckDBPyConnection
 Family = Callable[[Connection], Iterator["Figure"]]
 
@@ -34,6 +36,7 @@ class Figure:
     name: str
     value: float | None
     unit: str = ""
+    scale: Scale = "ratio"
 
 
 @dataclass(frozen=True)
@@ -100,7 +103,10 @@ def clicks_per_key(connection: Connection) -> Iterator[Figure]:
 
 def users_per_address(connection: Connection) -> Iterator[Figure]:
     """How many users share an address."""
-    query = "SELECT count(DISTINCT user) AS n FROM clicks WHERE ip IS NOT NULL GROUP BY ip"
+    query = """
+        SELECT count(DISTINCT user) AS n FROM clicks WHERE ip IS NOT NULL AND user IS NOT NULL
+        GROUP BY ip
+    """
     yield from _counts(connection, query, "users per address")
 
 
@@ -183,9 +189,11 @@ def _counts(connection: Connection, query: str, name: str) -> Iterator[Figure]:
     counts = connection.execute(query).fetchnumpy()["n"]
     known = len(counts) > 1
     yield Figure(f"{name}, mean", float(counts.mean()) if known else None)
-    yield Figure(f"{name}, share with one", float((counts == 1).mean()) if known else None)
+    yield Figure(
+        f"{name}, share with one", float((counts == 1).mean()) if known else None, scale="share"
+    )
     yield Figure(f"{name}, 99th percentile", float(np.quantile(counts, 0.99)) if known else None)
-    yield Figure(f"{name}, tail exponent", tail_exponent(counts))
+    yield Figure(f"{name}, tail exponent", tail_exponent(counts), scale="exponent")
 
 
 def _quantiles(connection: Connection, query: str, name: str, unit: str) -> Iterator[Figure]:

@@ -16,6 +16,7 @@ from simulator.statistics import DAY, measure
 from simulator.tail import LEAST_TAIL, tail_exponent
 from tests.lakes import click, make_lake
 
+PAGE = Path(__file__).resolve().parents[2] / "docs" / "simulator.md"
 SECOND = 1_000_000
 HOUR = 3600 * SECOND
 
@@ -117,8 +118,16 @@ def test_a_curve_is_turned_to_where_it_fits_best() -> None:
 
 
 def test_a_verdict_is_by_the_factor_between_them() -> None:
-    verdicts = [Row("", "", ours, 3.0).verdict for ours in (1.5, 6.0, 6.1, 30.0, 31.0, 0.0, None)]
+    sides = (1.5, 6.0, 6.1, 30.0, 31.0, 0.0, None)
+    verdicts = [Row("", "", "ratio", ours, 3.0).verdict for ours in sides]
     assert verdicts == ["alike", "alike", "same order", "same order", "apart", "", ""]
+
+
+def test_shares_are_held_by_their_odds_and_exponents_by_their_distance() -> None:
+    assert Row("", "", "share", 0.5, 0.25).factor == pytest.approx(3)
+    assert Row("", "", "share", 0.96, 0.92).factor == pytest.approx(24 / 11.5)
+    assert Row("", "", "share", 1.0, 0.5).factor is None
+    assert Row("", "", "exponent", 1.0, 2.0).factor == pytest.approx(4)
 
 
 def test_a_log_is_like_itself(tmp_path: Path) -> None:
@@ -126,6 +135,21 @@ def test_a_log_is_like_itself(tmp_path: Path) -> None:
     rows = compare_logs(snapshot, snapshot).rows
     assert {row.verdict for row in rows} == {"alike", ""}
     assert {row.ratio for row in rows} <= {1.0, None}
+
+
+def test_the_page_shows_statistics_by_their_names(tmp_path: Path) -> None:
+    snapshot = Snapshot.take(few(tmp_path / "lake"))
+    known = {
+        f"{row.name}, {row.unit}".removesuffix(", ")
+        for row in compare_logs(snapshot, snapshot).rows
+    }
+    rows = [
+        line.split(" | ")[0].removeprefix("| ")
+        for line in PAGE.read_text().splitlines()
+        if line.endswith(("| alike |", "| same order |", "| apart |"))
+    ]
+    assert len(rows) > 40
+    assert set(rows) <= known
 
 
 def run(capsys: pytest.CaptureFixture[str], *args: str) -> tuple[int, str, str]:
@@ -146,7 +170,7 @@ def test_the_command_shows_both_sides(capsys: pytest.CaptureFixture[str], tmp_pa
     assert line.split()[4:] == ["1.5", "1.5", "1", "alike"]
     _, out, _ = run(capsys, *options, "--json", "--user-by", "ip")
     rows = {row["name"]: row for row in json.loads(out)["statistics"]}
-    assert rows["users per address, mean"]["ours"] == 1
+    assert rows["users per address, mean"]["simulated"] == 1
 
 
 @pytest.mark.parametrize(
