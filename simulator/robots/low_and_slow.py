@@ -1,8 +1,8 @@
 """Low and slow: one infected machine in each of many homes, and few clicks from each.
 
 An hour is cut into as many slots as an address may click, and no slot sees two clicks. So an
-address has at most `clicks_per_hour` in an hour of the clock, and one more in any 3,600 s. There are never more
-machines than homes: a share that would take more is not reached.
+address has at most `clicks_per_hour` in an hour of the clock, and one more in any 3,600 s. There
+are never more machines than homes: a share that would take more is not reached.
 """
 
 from typing import Literal, Self
