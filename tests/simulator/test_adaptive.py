@@ -152,3 +152,22 @@ def test_bills_add_up_by_population_and_hour(world: World) -> None:
         assert sum(bill.clicks for bill in counted) == mine.sum()
         assert sum(bill.invalid for bill in counted) == (mine & odd).sum()
     assert min(bills.of(HUMANS)) == chunk.span.start // HOUR
+
+
+def test_caught_again_it_moves_again(world: World) -> None:
+    begin, delay = world.scenario.hours.start, world.scenario.billing_delay_hours
+    bills = {begin + at: Billed(10, 10) for at in range(99)}
+    once, twice = (
+        concatenate(
+            [world.draw(HUMANS + 1, begin + stage * 2 * delay + h, bills) for h in range(6)]
+        )
+        for stage in (1, 2)
+    )
+    assert not np.isin(twice.ip, once.ip).any()
+    agents = [
+        dict(zip(part.actor.tolist(), part.agent.tolist(), strict=True)) for part in (once, twice)
+    ]
+    both = agents[0].keys() & agents[1].keys()
+    assert len(both) > 3
+    # Agents are drawn from few, so some robots happen on the one that they had.
+    assert sum(agents[0][actor] != agents[1][actor] for actor in both) > len(both) / 2
