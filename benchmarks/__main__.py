@@ -18,6 +18,7 @@ from benchmarks.polars_rolling import PolarsRolling
 from benchmarks.report import Results, Timing, markdown
 from benchmarks.scoring import scoring
 from benchmarks.serving.command import serving
+from benchmarks.simulator import simulator
 from benchmarks.source import THREADS, Engine, Ours, Source
 from benchmarks.store_memory import store_memory
 from benchmarks.verdicts import verdicts
@@ -188,6 +189,7 @@ main.add_command(verdicts)
 main.add_command(store_memory)
 main.add_command(serving)
 main.add_command(scoring)
+main.add_command(simulator)
 
 
 if __name__ == "__main__":

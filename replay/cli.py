@@ -48,7 +48,7 @@ COMMANDS: tuple[Entry, ...] = (
     Entry("verdicts", "recovery.commands.verdicts:verdicts", "Publish corrections and undo them."),
     Entry("audit", "recovery.commands.audit:audit", "Compare model versions on the same clicks."),
     Entry("serve", "replay.commands.serve:serve", "Decide live clicks over HTTP."),
-    Entry("simulate", "simulator.commands:simulate", "Make clicks with a known truth."),
+    Entry("simulate", "recovery.commands.simulate:simulate", "Make clicks with a known truth."),
 )
 
 

@@ -96,12 +96,22 @@ def _by_date(batch: pa.RecordBatch, time: str) -> Iterator[tuple[str, pa.RecordB
     """Split a batch into runs of one UTC date."""
     if not batch.num_rows:
         return
-    days = pc.floor_temporal(batch.column(time), unit="day")
+    # To a date by way of a time without zone: with one, Arrow looks every value up.
+    days = batch.column(time).cast(pa.timestamp("us")).cast(pa.date32())
     runs = pc.run_end_encode(days)
     start = 0
     for end, day in zip(runs.run_ends.to_pylist(), runs.values.to_pylist(), strict=True):
-        yield day.date().isoformat(), batch.slice(start, end - start)
+        yield day.isoformat(), batch.slice(start, end - start)
         start = end
+
+
+def _repeating(schema: pa.Schema, table: Table) -> list[str]:
+    """Name the columns whose values repeat; a dictionary of a table's order costs and saves none."""
+    return [
+        f"{field.name}.list.element" if pa.types.is_list(field.type) else field.name
+        for field in schema
+        if field.name not in table.order
+    ]
 
 
 class _PartWriter:
@@ -115,7 +125,12 @@ class _PartWriter:
         self._final.parent.mkdir(exist_ok=True)  # never a lake that was moved away meanwhile
         self._temporary = self._final.with_suffix(".writing")
         self._schema = schema if table.open_columns else table.schema
-        self._writer = pq.ParquetWriter(self._temporary, self._schema, compression="zstd")
+        self._writer = pq.ParquetWriter(
+            self._temporary,
+            self._schema,
+            compression="zstd",
+            use_dictionary=_repeating(self._schema, table),
+        )
         self._rows = 0
         self._least: dict[str, int] = {}
         self._most: dict[str, int] = {}

@@ -200,6 +200,17 @@ INCIDENT_TRUTH = Table(
     time="from_ts",
     key=("incident_id",),
 )
+DECISION_TRUTH = Table(
+    "decision_truth",
+    _schema(
+        ("click_id", pa.string()),
+        ("ts", TIMESTAMP),
+        ("decision", pa.string()),
+        ("incident_id?", pa.string()),
+    ),
+    time="ts",
+    key=("click_id",),
+)
 
 # Readers pin in this order, clicks first: what a click refers to was committed before it.
 LOG_TABLES: tuple[Table, ...] = (
@@ -213,7 +224,7 @@ LOG_TABLES: tuple[Table, ...] = (
     INCIDENTS,
     QUARANTINE,
 )
-TRUTH_TABLES: tuple[Table, ...] = (TRUTH, INCIDENT_TRUTH)
+TRUTH_TABLES: tuple[Table, ...] = (TRUTH, INCIDENT_TRUTH, DECISION_TRUTH)
 TABLES: Mapping[str, Table] = {table.name: table for table in (*LOG_TABLES, *TRUTH_TABLES)}
 
 DECISION_VALUES = ("valid", "invalid", "undecided")

@@ -1,7 +1,8 @@
 """Addresses by kind of network, all from ranges that are never routed.
 
 So that no simulated robot ever stands behind an address that is somebody's: homes from 10/8,
-offices from 172.16/12, carriers' shared addresses from 100.64/10, data centres from 198.18/15.
+offices from 172.16/12, campuses from 192.168/16, carriers' shared addresses from 100.64/10, data
+centres from 198.18/15.
 """
 
 import numpy as np
@@ -10,10 +11,12 @@ import pyarrow.compute as pc
 
 from simulator.errors import BadScenario
 
-HOME, OFFICE, CARRIER, DATACENTER = "home", "office", "carrier", "datacenter"
+HOME, OFFICE, CAMPUS = "home", "office", "campus"
+CARRIER, DATACENTER = "carrier", "datacenter"
 _RANGES = {
     HOME: (10 << 24, 24),
     OFFICE: (172 << 24 | 16 << 16, 20),
+    CAMPUS: (192 << 24 | 168 << 16, 16),
     CARRIER: (100 << 24 | 64 << 16, 22),
     DATACENTER: (198 << 24 | 18 << 16, 17),
 }

@@ -1,8 +1,8 @@
 """Clicks while they are being made: one numpy column each, with indexes in place of strings."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass, fields
-from typing import Any
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, fields
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -13,6 +13,8 @@ DEVICES = ("desktop", "mobile_web", "mobile_app", "tablet")
 HOUR = 3_600_000_000
 SPILL_HOURS = 2  # a session ends before this long after the hour in which it began
 NEVER = -1
+PART_BITS = 24  # a part has fewer clicks than 2^24
+MOST_PARTS = 1 << 32 - PART_BITS
 
 
 @dataclass(frozen=True)
@@ -57,18 +59,31 @@ def concatenate(parts: Sequence[Clicks]) -> Clicks:
     )
 
 
+class Billed(NamedTuple):
+    """What a bill says of one population's clicks in one hour."""
+
+    clicks: int
+    invalid: int
+
+
 @dataclass(frozen=True)
 class Unit:
-    """What one population does in one hour (hours since the epoch, UTC)."""
+    """What one population does in one hour (since the epoch, UTC), or a part of a busy hour.
+
+    `feedback` is what its bills have said by then, by hour; empty where nothing was decided yet.
+    """
 
     seed: int
     population: int
     hour: int
+    part: int = 0  # less than MOST_PARTS
+    feedback: Mapping[int, Billed] = field(default_factory=dict, compare=False)
 
     @property
-    def place(self) -> tuple[int, int]:
+    def place(self) -> tuple[int, ...]:
         """The place whose generator the unit draws from."""
-        return (self.population, self.hour)
+        whole = (self.population, self.hour)
+        return (*whole, self.part) if self.part else whole
 
     @property
     def start(self) -> int:
@@ -77,5 +92,5 @@ class Unit:
 
     def numbers(self, count: int) -> Words:
         """Return `count` numbers that no other unit of the same seed has."""
-        first = np.uint64(self.hour << 40 | self.population << 32)
-        return first + np.arange(count, dtype=np.uint64)
+        first = self.hour << 40 | self.population << 32 | self.part << PART_BITS
+        return np.uint64(first) + np.arange(count, dtype=np.uint64)

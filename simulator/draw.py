@@ -13,6 +13,7 @@ import pyarrow as pa
 Ints = npt.NDArray[np.int64]
 Words = npt.NDArray[np.uint64]
 Flags = npt.NDArray[np.bool_]
+Reals = npt.NDArray[np.float64]
 
 _HEX_PAIRS = np.frombuffer(
     "".join(f"{value:02x}" for value in range(256)).encode(), np.uint16

@@ -3,14 +3,15 @@
 BadInput
 ├── UnknownScenario         no shipped scenario has this name, and no file either
 ├── BadScenario             a scenario that does not hold
-└── DaysTaken               the lake already has clicks in the days to simulate
+├── DaysTaken               the lake already has clicks in the days to simulate
+└── BadComparison           two logs that cannot be compared as asked
 """
 
 from collections.abc import Iterable
 
 from scorer.errors import BadInput, nearest
 
-__all__ = ["BadScenario", "DaysTaken", "UnknownScenario"]
+__all__ = ["BadComparison", "BadScenario", "DaysTaken", "UnknownScenario"]
 
 
 class UnknownScenario(BadInput):
@@ -27,3 +28,7 @@ class BadScenario(BadInput):
 
 class DaysTaken(BadInput):
     """The lake already has clicks in the days to simulate."""
+
+
+class BadComparison(BadInput):
+    """Two logs that cannot be compared as asked."""

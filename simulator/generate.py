@@ -1,65 +1,133 @@
-"""Clicks in log order, hour by hour, with the sequence numbers that the live store would give.
+"""Clicks in log order, hour by hour, with the stamps that the live store would give.
 
-A chunk is some hours long. How long, and how many threads draw, changes no row.
+A chunk is some hours long, and in none of them an incident begins or ends. How long, and how many
+threads draw, changes no row.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import pairwise
+from typing import TypeVar, cast
 
 import numpy as np
 
 from replay.span import Span
+from simulator.bills import Bills
 from simulator.columns import HOUR, SPILL_HOURS, Clicks, concatenate
 from simulator.draw import Ints, mix
+from simulator.fault import Incident
 from simulator.world import CLICK_SALT, World
 
 CHUNK_CLICKS = 500_000
 
+Item = TypeVar("Item")
+
 
 @dataclass(frozen=True)
 class Chunk:
-    """The clicks of a few whole hours of one UTC day, in log order."""
+    """The clicks of a few hours of one UTC day, in log order.
+
+    `clicks.ts` is when they happened, all in `span`; `ts` and `seq` are what they were stamped.
+    `incidents` are those that went on all the time.
+    """
 
     span: Span
     clicks: Clicks
+    ts: Ints
     seq: Ints
+    incidents: tuple[Incident, ...] = ()
+
+    def take(self, rows: Ints) -> "Chunk":
+        """Return the clicks at these places."""
+        return replace(self, clicks=self.clicks.take(rows), ts=self.ts[rows], seq=self.seq[rows])
 
 
-def chunks(world: World, chunk_hours: int | None = None, threads: int = 2) -> Iterator[Chunk]:
+def chunks(
+    world: World, chunk_hours: int | None = None, threads: int = 2, bills: Bills | None = None
+) -> Iterator[Chunk]:
     """Yield the scenario's clicks; `chunk_hours` is by itself about half a million clicks long.
 
     Sessions that began in the hour before the start are drawn too, so that it is no cold one.
+    With `bills`, robots read them: whoever decides adds each chunk before asking for the next,
+    and no chunk is longer than the billing delay, so that what a robot may see is always there.
     """
+    if bills is not None:
+        delay = world.scenario.billing_delay_hours
+        chunk_hours = min(chunk_hours or delay, delay)
+    timeline = world.scenario.timeline
+    spans = chunk_spans(world, chunk_hours)
     pending: list[Clicks] = []
-    last_seq = 0
-    key = world.key(CLICK_SALT)
+    last_ts = last_seq = 0
+    undrawn = spans[0].start // HOUR - (SPILL_HOURS - 1)
+
+    def draw(unit: tuple[int, int]) -> Clicks:
+        return world.draw(*unit, None if bills is None else bills.of(unit[0]))
+
     with ThreadPoolExecutor(threads) as pool:
-        for span in chunk_spans(world, chunk_hours):
-            first = span.start // HOUR
-            warm_up = 0 if pending else SPILL_HOURS - 1
-            hours = range(first - warm_up, span.end // HOUR)
+        for span in spans:
+            hours = range(undrawn, -(-span.end // HOUR))
+            undrawn = hours.stop
             units = [(population, hour) for hour in hours for population in world.populations]
-            drawn = concatenate([*pending, *pool.map(lambda unit: world.draw(*unit), units)])
-            pending = [drawn.take(drawn.ts >= span.end)]
-            inside = np.flatnonzero((drawn.ts >= span.start) & (drawn.ts < span.end))
-            order = np.lexsort((mix(drawn.number[inside] ^ key), drawn.ts[inside]))
-            clicks = drawn.take(inside[order])
-            seq = sequence(clicks.ts, last_seq)
-            last_seq = int(seq[-1]) if len(seq) else last_seq
-            yield Chunk(span, clicks, seq)
+            clicks, later = _cut(world, concatenate([*pending, *pool.map(draw, units)]), span)
+            pending = [later]
+            present = tuple(each for each in timeline if each.goes_on(span.start))
+            clock = sum(incident.fault.clock for incident in present)
+            ts = stamped(clicks.ts + clock, last_ts)
+            seq = sequence(ts, last_seq)
+            if len(seq):
+                last_ts, last_seq = int(ts[-1]), int(seq[-1])
+            yield Chunk(span, clicks, ts, seq, present)
+
+
+def _cut(world: World, drawn: Clicks, span: Span) -> tuple[Clicks, Clicks]:
+    """Return the clicks of a span in log order, and those that come after it."""
+    inside = np.flatnonzero((drawn.ts >= span.start) & (drawn.ts < span.end))
+    ties = mix(drawn.number[inside] ^ world.key(CLICK_SALT))
+    order = np.lexsort((ties, drawn.ts[inside]))
+    return drawn.take(inside[order]), drawn.take(drawn.ts >= span.end)
+
+
+def ahead(items: Iterator[Item]) -> Iterator[Item]:
+    """Yield items in order, each made in a thread while the one before is being used.
+
+    >>> list(ahead(iter("abc")))
+    ['a', 'b', 'c']
+    """
+    end = object()
+    with ThreadPoolExecutor(1) as pool:
+        following = pool.submit(next, items, end)
+        while (item := following.result()) is not end:
+            following = pool.submit(next, items, end)
+            yield cast("Item", item)
 
 
 def chunk_spans(world: World, chunk_hours: int | None = None) -> list[Span]:
-    """Cut the simulated time into chunks of whole hours, none across midnight UTC."""
-    per_hour = world.scenario.clicks_per_day / 24
+    """Cut the simulated time into chunks: none across midnight UTC or a turn of an incident."""
+    scenario = world.scenario
+    per_hour = max(scenario.expected_clicks, 1) / len(scenario.hours)
     length = chunk_hours or min(max(round(CHUNK_CLICKS / per_hour), 1), 24)
-    days = world.scenario.span.cut(24 * HOUR)
-    return [
-        Span(start, min(start + length * HOUR, day.end))
-        for day in days
-        for start in range(day.start, day.end, length * HOUR)
-    ]
+    if scenario.production:
+        length = min(length, scenario.billing_delay_hours)
+    edges = {scenario.span.end, *_turns(scenario.timeline, scenario.span)}
+    for day in scenario.span.cut(24 * HOUR):
+        edges.update(range(day.start, day.end, length * HOUR))
+    return [Span(*pair) for pair in pairwise(sorted(edges))]
+
+
+def _turns(timeline: Sequence[Incident], span: Span) -> Iterator[int]:
+    """Yield the moments inside `span` at which something about an incident changes."""
+    for incident in timeline:
+        yield from (moment for moment in incident.turns if span.start < moment < span.end)
+
+
+def stamped(clock: Ints, last: int) -> Ints:
+    """Stamp clicks as the store does, by its clock but never before the last: ts in µs.
+
+    >>> stamped(np.array([5, 9, 3, 12]), 7).tolist()
+    [7, 9, 9, 12]
+    """
+    return np.maximum(np.maximum.accumulate(clock), last) if len(clock) else clock
 
 
 def sequence(ts: Ints, last: int) -> Ints:

@@ -1,76 +1,76 @@
-"""The human population: how active each person is, from where, on what, and how they buy.
-
-Addresses are numbered in one table: homes, then offices, then carriers' shared ones, then VPN
-exits; the robots' follow.
-"""
+"""The human population: how active each person is, from where, on what, and how they buy."""
 
 from dataclasses import dataclass
+from itertools import pairwise
+from typing import TypeVar
 
 import numpy as np
 from pydantic import Field, field_validator
 
-from simulator.draw import Flags, Ints, generator, weighted, weights_of
+from simulator.columns import DEVICES
+from simulator.draw import Flags, Ints, Reals, generator, weighted, weights_of
+from simulator.places import CARRIER_SHARES, CARRIERS, Places, carrier_weights
 from simulator.settings import Settings
+from simulator.surges import Surge
 
 PEOPLE_PLACE = (0, 2)
-DEVICE_SHARES = (0.42, 0.32, 0.19, 0.07)  # in the order of DEVICES
-CARRIERS = 6
-VPN_EXITS = 8
-OFFICELESS = 0.35
 ACTIVITY_CAP = 100  # the busiest person against the idlest
+OFFICELESS = 0.35  # of people who are on no campus
+STUDENTS_PER_CAMPUS = 8_000
+ACCOUNT_DAYS = 600  # mean age
+
+Key = TypeVar("Key", int, str)
 
 
 class HumanSettings(Settings):
-    """How people behave; shares are of 1."""
+    """How people behave; shares are of 1.
+
+    `changing_homes` are given another address every night, `mobile_only` people have no line at
+    home, `comparers` go back and forth between ads, `at_once` is the share of purchases that come
+    within minutes.
+    """
 
     clicks_per_user_day: float = Field(default=2.6, gt=0, le=1000)
     activity_tail: float = Field(default=1.3, gt=0.1, le=10)
     users_per_home: float = Field(default=2.2, ge=1, le=100)
+    changing_homes: float = Field(default=0.3, ge=0, le=1)
+    mobile_only: float = Field(default=0.12, ge=0, le=1)
     users_per_office: float = Field(default=25, ge=1, le=10_000)
-    users_per_carrier_address: float = Field(default=200, ge=1, le=100_000)
+    students: float = Field(default=0.05, ge=0, le=1)
+    users_per_campus_address: float = Field(default=1500, ge=1, le=10_000)
+    users_per_carrier_address: float = Field(default=200, ge=1, le=10_000)
+    carrier_tail: float = Field(default=1.1, gt=0.1, le=10)
     zones: dict[int, float] = Field(default={-5: 0.3, 0: 0.4, 1: 0.3}, min_length=1)
-    purchase_rate: float = Field(default=0.02, ge=0, le=0.5)
+    devices: dict[str, float] = Field(
+        default={"desktop": 0.42, "mobile_web": 0.32, "mobile_app": 0.19, "tablet": 0.07},
+        min_length=1,
+    )
+    comparers: float = Field(default=0.06, ge=0, le=1)
+    purchase_rate: float = Field(default=0.016, ge=0, le=0.5)
+    at_once: float = Field(default=0.6, ge=0, le=1)
     whole_second_share: float = Field(default=0.08, ge=0, le=1)
     accounts: float = Field(default=0.65, ge=0, le=1)
+    surges: tuple[Surge, ...] = ()
 
     @field_validator("zones")
     @classmethod
     def _real_zones(cls, zones: dict[int, float]) -> dict[int, float]:
         if any(not -12 <= offset <= 14 for offset in zones):
             raise ValueError("a zone is a whole number of hours from UTC, from -12 to 14")
-        if min(zones.values()) < 0 or sum(zones.values()) <= 0:
-            raise ValueError("zone shares are ≥ 0 and not all 0")
-        return zones
+        return _shares("zone", zones)
+
+    @field_validator("devices")
+    @classmethod
+    def _real_devices(cls, devices: dict[str, float]) -> dict[str, float]:
+        if unknown := set(devices) - set(DEVICES):
+            raise ValueError(f"no device named {min(unknown)!r}; known: {', '.join(DEVICES)}")
+        return _shares("device", devices)
 
 
-@dataclass(frozen=True)
-class Places:
-    """How many addresses of each kind the population uses, in the table's order."""
-
-    homes: int
-    offices: int
-    carriers: int
-    vpns: int = VPN_EXITS
-
-    @property
-    def office_start(self) -> int:
-        """Number of the first office address."""
-        return self.homes
-
-    @property
-    def carrier_start(self) -> int:
-        """Number of the first carrier address."""
-        return self.homes + self.offices
-
-    @property
-    def vpn_start(self) -> int:
-        """Number of the first VPN exit."""
-        return self.carrier_start + self.carriers
-
-    @property
-    def total(self) -> int:
-        """How many addresses there are; the robots' begin here."""
-        return self.vpn_start + self.vpns
+def _shares(what: str, shares: dict[Key, float]) -> dict[Key, float]:
+    if min(shares.values()) < 0 or sum(shares.values()) <= 0:
+        raise ValueError(f"{what} shares are ≥ 0 and not all 0")
+    return shares
 
 
 @dataclass(frozen=True)
@@ -78,52 +78,103 @@ class People:
     """One row per person, sorted by zone; `zone_start` has one more entry than there are zones."""
 
     settings: HumanSettings
+    begin: int  # hours since the epoch at which the simulation begins
     places: Places
     offsets: Ints  # (zones,) hours from UTC
     zone_start: Ints  # (zones + 1,) first person of each zone
+    zone_sums: Ints  # (zones + 1,) activity of all zones before
     activity: Ints  # (people,) running sums of weights
-    home: Ints
+    home: Ints  # −1: on the carrier there too
     office: Ints  # −1: works at home
+    campus: Ints  # −1: no student
     carrier: Ints  # 0 to CARRIERS − 1
     device: Ints  # the preferred one
     account: Flags
+    comparer: Flags
     buying: Ints  # propensity to buy, in thousandths of the average
-    account_days: Ints  # age of the account at the epoch of the simulation
+    account_life: Ints  # days from one account to the next
+    account_born: Ints  # day since the epoch on which one of them began
     rfm: Ints  # 0 to 100
 
     def __len__(self) -> int:
         return len(self.home)
 
+    @property
+    def zone_shares(self) -> Reals:
+        """Each zone's share of all activity."""
+        shares: Reals = np.diff(self.zone_sums) / self.zone_sums[-1]
+        return shares
 
-def make_people(settings: HumanSettings, clicks_per_day: int, seed: int) -> People:
-    """Draw the population: bounded Pareto activity, households, offices of very unequal size."""
+
+def make_people(settings: HumanSettings, clicks_per_day: int, seed: int, begin: int = 0) -> People:
+    """Draw the population: bounded Pareto activity, households, offices of very unequal size.
+
+    `begin` is the simulation's first hour since the epoch; it moves surges and nothing else.
+    """
     rng = generator(seed, *PEOPLE_PLACE)
     count = max(round(clicks_per_day / settings.clicks_per_user_day), len(settings.zones))
-    places = Places(
-        homes=max(round(count / settings.users_per_home), 1),
-        offices=max(round(count * (1 - OFFICELESS) / settings.users_per_office), 1),
-        carriers=CARRIERS * max(round(count / settings.users_per_carrier_address / CARRIERS), 1),
-    )
+    places = _places(rng, settings, count)
+    student = rng.random(count) < settings.students
     weights = np.minimum(1 + rng.pareto(settings.activity_tail, count), ACTIVITY_CAP)
     buying = np.minimum(rng.lognormal(-0.5, 1.0, count), 20)
-    sizes = np.rint(10 * np.minimum(1 + rng.pareto(1.1, places.offices), 400)).astype(np.int64)
-    office = places.office_start + weighted(rng, sizes, count)
-    recency = np.log1p(buying) * 30 + rng.normal(20, 10, count)
+    life = np.rint(rng.gamma(2, ACCOUNT_DAYS, count)).astype(np.int64) + 1
+    rfm = np.log1p(buying) * 30 + rng.normal(20, 10, count)
+    devices = [settings.devices.get(name, 0.0) for name in DEVICES]
+    activity = np.cumsum(np.rint(weights * 100).astype(np.int64))
+    starts = _zone_starts(settings, count)
+    home = np.sort(rng.integers(0, places.homes, count))
     return People(
         settings=settings,
+        begin=begin,
         places=places,
         offsets=np.array(list(settings.zones), np.int64),
-        zone_start=_zone_starts(settings, count),
-        activity=np.cumsum(np.rint(weights * 100).astype(np.int64)),
-        home=rng.integers(0, places.homes, count),
-        office=np.where(rng.random(count) < OFFICELESS, -1, office),
-        carrier=rng.integers(0, CARRIERS, count),
-        device=weighted(rng, weights_of(DEVICE_SHARES), count),
+        zone_start=starts,
+        zone_sums=np.concatenate([[0], activity])[starts],
+        activity=activity,
+        home=np.where(rng.random(count) < settings.mobile_only, -1, home),
+        office=_offices(rng, places, starts, student),
+        campus=np.where(student, np.arange(count) * places.campuses // count, -1),
+        carrier=weighted(rng, weights_of(CARRIER_SHARES), count),
+        device=weighted(rng, weights_of(devices), count),
         account=rng.random(count) < settings.accounts,
+        comparer=rng.random(count) < settings.comparers,
         buying=np.rint(buying * 1000).astype(np.int64),
-        account_days=np.rint(rng.exponential(600, count)).astype(np.int64),
-        rfm=np.clip(np.rint(recency), 0, 100).astype(np.int64),
+        account_life=life,
+        account_born=rng.integers(0, life),
+        rfm=np.clip(np.rint(rfm), 0, 100).astype(np.int64),
     )
+
+
+def _places(rng: np.random.Generator, settings: HumanSettings, count: int) -> Places:
+    students = count * settings.students
+    campuses = max(round(students / STUDENTS_PER_CAMPUS), 1)
+    homes = max(round(count / settings.users_per_home), 1)
+    per_carrier = max(round(count / settings.users_per_carrier_address / CARRIERS), 1)
+    largest = count * max(CARRIER_SHARES) / per_carrier
+    return Places(
+        homes=homes,
+        offices=max(round(count * (1 - OFFICELESS) / settings.users_per_office), 1),
+        campuses=campuses,
+        campus_addresses=max(round(students / campuses / settings.users_per_campus_address), 1),
+        carriers=CARRIERS * per_carrier,
+        renewed=round(homes * settings.changing_homes),
+        carrier_weights=carrier_weights(rng, per_carrier, settings.carrier_tail, largest),
+    )
+
+
+def _offices(rng: np.random.Generator, places: Places, zone_start: Ints, student: Flags) -> Ints:
+    """Draw where each person works: in an office of their zone, a large one more often."""
+    count = len(student)
+    sizes = np.rint(10 * np.minimum(1 + rng.pareto(1.1, places.offices), 400)).astype(np.int64)
+    sums = np.concatenate([[0], np.cumsum(sizes)])
+    found = []
+    for first, last in pairwise(zone_start.tolist()):
+        low = first * (places.offices - 1) // count
+        high = last * (places.offices - 1) // count + 1
+        marks = rng.integers(sums[low], sums[high], last - first)
+        found.append(np.searchsorted(sums[1:], marks, side="right"))
+    none = student | (rng.random(count) < OFFICELESS)
+    return np.where(none, -1, places.office_start + np.concatenate(found))
 
 
 def _zone_starts(settings: HumanSettings, count: int) -> Ints:

@@ -1,6 +1,7 @@
 """Production decisions, as the live service would have logged them, by the batch engine."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
@@ -9,14 +10,165 @@ from replay.decision_log import decision_rows
 from replay.engine import Features
 from replay.features import FeatureSlice, stream
 from replay.lake import Lake
+from replay.logged import overlay
+from replay.production import read_production
 from replay.snapshot import Snapshot
 from replay.span import Span
-from scorer.decisions import decide
+from replay.tables import DECISION_TRUTH, DECISIONS, TIMESTAMP
+from scorer.decisions import INVALID, UNDECIDED, Decisions, decide
 from scorer.registry import ModelVersion
-from simulator.draw import Ints, mix
+from scorer.serving.answers import UNAVAILABLE
+from scorer.serving.ports import SCORED
+from scorer.spec import Spec
+from simulator.counters import Counters, LiveStore
+from simulator.delivery import Delivery
+from simulator.draw import Flags, Ints, mix
+from simulator.fault import Incident
+from simulator.generate import Chunk
+from simulator.pointer import Pointer
+from simulator.rows import times
+from simulator.scenario import Scenario
+from simulator.versions import wrong_version
 
-REASON = "model"
 LATENCY = (900, 3_800)  # µs from click to decision: least, most
+BY = "release"
+_NAMED = ["seq", "click_id", "device", "logged_in"]
+
+
+@dataclass(frozen=True)
+class Decided:
+    """What production logged of a chunk, and what should have been decided; both in log order.
+
+    `invalid` says of each of the chunk's clicks whether production called it robotic.
+    """
+
+    decisions: pa.RecordBatch
+    truth: pa.RecordBatch
+    invalid: Flags
+
+
+class Production:
+    """Decides a scenario's clicks, chunk by chunk, as the service would have with its incidents."""
+
+    def __init__(
+        self,
+        lake: Lake,
+        scenario: Scenario,
+        healthy: ModelVersion,
+        pointer: Pointer,
+        threads: int = 2,
+    ) -> None:
+        """The lake has the scenario's profiles already, and the healthy version."""
+        self._lake, self._scenario, self._pointer = lake, scenario, pointer
+        self._timeline = scenario.timeline
+        self._healthy, self._threads = healthy, threads
+        self._version = healthy
+        snapshot = Snapshot.take(lake)
+        self._right = Counters(snapshot, healthy.spec, threads)
+        self._live = None
+        if any(incident.fault.miscounts for incident in self._timeline):
+            self._live = LiveStore(snapshot, healthy.spec, self._timeline, scenario.span, threads)
+
+    def turn(self, at: int) -> None:
+        """Do what is done at the beginning of a chunk: train, promote, roll back."""
+        if at == self._scenario.span.start:
+            self._promote(self._healthy, at, "first version")
+        for incident in self._timeline:
+            if incident.version is None:
+                continue
+            if incident.span.end == at:
+                self._roll_back(at)
+            if incident.trained_at == at:
+                self._make(incident)
+            if incident.span.start == at:
+                version = self._make(incident)
+                self._promote(version, at, f"same FPR budget as {self._healthy.name}")
+
+    def decide(self, chunk: Chunk, rows: pa.Table, came: Delivery) -> Decided:
+        """Decide a chunk; `rows` are its clicks as the table holds them, in log order."""
+        right = self._right.advance(rows, chunk.clicks.ts, chunk.span, wanted=True)
+        clicks = rows.select(_NAMED).append_column("ts", pa.array(chunk.ts))
+        should = decide(self._healthy, clicks, right.facts, right.reals, threads=self._threads)
+        read = right.take(np.flatnonzero(came.counted))
+        if self._live is not None:
+            found = self._live.advance(rows, chunk.ts, came.counted, chunk.span, chunk.incidents)
+            read = found or read
+        heard = clicks.filter(pa.array(~came.detoured))
+        logged = _undecided(heard) if came.away else self._logged(heard, read, chunk.incidents)
+        invalid = np.zeros(len(chunk.clicks), np.bool_)
+        invalid[~came.detoured] = np.asarray(logged["decision"]) == INVALID
+        return Decided(logged, _truth(clicks, should, self._touched(chunk.span.start)), invalid)
+
+    def _logged(
+        self, clicks: pa.Table, read: Features, present: Sequence[Incident]
+    ) -> pa.RecordBatch:
+        """Return what the service logs of clicks by the features that it read."""
+        version = self._version
+        facts = np.zeros((len(version.spec.facts), len(clicks)), np.int32)
+        reals = np.zeros((len(version.spec.reals), len(clicks)), np.float32)
+        features = overlay(version.spec, Features(facts, reals), self._healthy.spec, read)
+        _zero(features, version.spec, present)
+        decisions = decide(version, clicks, features.facts, features.reals, threads=self._threads)
+        return decision_rows(version, clicks, features, decisions, _decided_at(clicks), SCORED)
+
+    def _touched(self, at: int) -> str | None:
+        """Return the id of the incident that clicks of `at` are laid to: the last that reaches."""
+        look_back = self._healthy.spec.look_back
+        reached = [each for each in self._timeline if each.reaches(at, look_back)]
+        return reached[-1].incident_id if reached else None
+
+    def _make(self, incident: Incident) -> ModelVersion:
+        return wrong_version(self._lake, incident, self._healthy, self._scenario)
+
+    def _promote(self, version: ModelVersion, at: int, reason: str) -> None:
+        self._version = version
+        if not self._moved(at):
+            metrics = version.manifest.metrics
+            self._pointer.promote(self._lake, version.name, BY, reason, metrics, at)
+
+    def _roll_back(self, at: int) -> None:
+        self._version = self._healthy
+        if not self._moved(at):
+            self._pointer.rollback(self._lake, BY, at)
+
+    def _moved(self, at: int) -> bool:
+        """Whether the pointer was moved at that time before, by a simulation that stopped."""
+        return any(row.at == at for row in read_production(self._lake).history)
+
+
+def _zero(features: Features, spec: Spec, present: Sequence[Incident]) -> None:
+    for name in (name for incident in present for name in incident.fault.zeroed):
+        for names, values in ((spec.facts, features.facts), (spec.reals, features.reals)):
+            if name in names:
+                values[names.index(name)] = 0
+
+
+def _undecided(clicks: pa.Table) -> pa.RecordBatch:
+    """Return what the service logs of clicks while its store is away."""
+    columns = {
+        "seq": clicks["seq"].combine_chunks(),
+        "click_id": clicks["click_id"].combine_chunks(),
+        "ts": clicks["ts"].combine_chunks().cast(TIMESTAMP),
+        "decided_at": times(_decided_at(clicks)),
+        "decision": pa.repeat(pa.scalar(UNDECIDED), len(clicks)),
+        "reason": pa.repeat(pa.scalar(UNAVAILABLE), len(clicks)),
+    }
+    rest = {
+        field.name: pa.nulls(len(clicks), field.type)
+        for field in DECISIONS.schema
+        if field.name not in columns
+    }
+    return pa.RecordBatch.from_pydict({**columns, **rest}, schema=DECISIONS.schema)
+
+
+def _truth(clicks: pa.Table, should: Decisions, incident_id: str | None) -> pa.RecordBatch:
+    columns = {
+        "click_id": clicks["click_id"].combine_chunks(),
+        "ts": clicks["ts"].combine_chunks().cast(TIMESTAMP),
+        "decision": pa.array(should.words, pa.string()),
+        "incident_id": pa.repeat(pa.scalar(incident_id, pa.string()), len(clicks)),
+    }
+    return pa.RecordBatch.from_pydict(columns, schema=DECISION_TRUTH.schema)
 
 
 def log_decisions(lake: Lake, version: ModelVersion, span: Span, writer: str) -> int:
@@ -37,12 +189,14 @@ def _rows(version: ModelVersion, pieces: Iterator[FeatureSlice]) -> Iterator[pa.
 def logged_rows(version: ModelVersion, piece: FeatureSlice) -> pa.RecordBatch:
     """Return what the live service would have logged of one slice's clicks."""
     decisions = decide(version, piece.clicks, piece.facts, piece.reals)
-    decided_at = piece.clicks["ts"].to_numpy() + _latency(piece.clicks["seq"].to_numpy())
     features = Features(piece.facts, piece.reals)
-    return decision_rows(version, piece.clicks, features, decisions, decided_at, REASON)
+    at = _decided_at(piece.clicks)
+    return decision_rows(version, piece.clicks, features, decisions, at, SCORED)
 
 
-def _latency(seq: Ints) -> Ints:
+def _decided_at(clicks: pa.Table) -> Ints:
+    """Return when each click was decided, µs."""
     least, most = LATENCY
-    spread = mix(seq.astype(np.uint64)) % np.uint64(most - least)
-    return spread.astype(np.int64) + least
+    spread = mix(clicks["seq"].to_numpy().astype(np.uint64)) % np.uint64(most - least)
+    at: Ints = clicks["ts"].to_numpy() + spread.astype(np.int64) + least
+    return at

@@ -1,4 +1,7 @@
-"""Dated snapshots of users and addresses, as a nightly job would have landed them."""
+"""Dated snapshots of users and addresses, as a nightly job would have landed them.
+
+They depend on the date and not on where a simulation begins, so the days that follow agree with it.
+"""
 
 from collections.abc import Iterator, Sequence
 
@@ -7,11 +10,12 @@ import pyarrow as pa
 
 from replay.tables import TIMESTAMP
 from simulator.columns import HOUR
-from simulator.draw import Flags, Ints, generator, mix
+from simulator.draw import Flags, Ints, Words, generator, mix
 from simulator.rows import times
 from simulator.world import World
 
 DAY = 24 * HOUR
+ROBOT_LIFE = 60  # days after which a robot's account is replaced
 REFRESH = 4  # after the first night, one in so many users changes a night
 ROBOT_PROFILES_PLACE = (0, 3)
 USER_COLUMNS = (("account_age_days", pa.int32()), ("rfm_score", pa.float32()))
@@ -29,16 +33,23 @@ def user_rows(world: World, valid_from: int) -> Iterator[pa.RecordBatch]:
     robots = sum(team.users for team in world.teams)
     rng = generator(scenario.seed, *ROBOT_PROFILES_PLACE)
     account = np.concatenate([people.account, np.ones(robots, bool)])
-    age = np.concatenate([people.account_days, rng.integers(0, 60, robots)])
+    life = np.concatenate([people.account_life, np.full(robots, ROBOT_LIFE)])
+    born = np.concatenate([people.account_born, rng.integers(0, ROBOT_LIFE, robots)])
     rfm = np.concatenate([people.rfm, rng.integers(0, 12, robots)])
-    night = (valid_from - scenario.span.start + DAY - 1) // DAY
-    user = np.arange(len(age), dtype=np.uint64)
-    changed = mix(user + np.uint64(night << 40)) % np.uint64(REFRESH) == 0
-    rows = np.flatnonzero(account & (changed | (night == 0)))
-    drift = mix(user + np.uint64(night << 41)) % np.uint64(5)
-    score = np.clip(rfm + drift.astype(np.int64) - 2, 0, 100)
+    day = (valid_from + DAY - 1) // DAY
+    user = np.arange(len(life), dtype=np.uint64)
+    first = valid_from == scenario.span.start
+    changed = mix(user + np.uint64(day << 40)) % np.uint64(REFRESH) == 0
+    rows = np.flatnonzero(account & (changed | first))
+    score = np.clip(rfm + _drift(user, day // 7, 7) + _drift(user, day, 2), 0, 100)
     keys = world.texts["user"].take(pa.array(rows))
-    yield _batch(keys, valid_from, USER_COLUMNS, [age[rows] + night, score[rows]])
+    yield _batch(keys, valid_from, USER_COLUMNS, [((day - born) % life)[rows], score[rows]])
+
+
+def _drift(user: Words, period: int, most: int) -> Ints:
+    """Return how far each user's score strays in one period: a whole number, at most `most`."""
+    words = mix(user + np.uint64(period << 42) + np.uint64(most << 36))
+    return (words % np.uint64(2 * most + 1)).astype(np.int64) - most
 
 
 def ip_rows(world: World) -> Iterator[pa.RecordBatch]:

@@ -9,6 +9,7 @@ import pyarrow as pa
 from replay.parts import ROW_GROUP
 from replay.tables import CLICKS, PURCHASES, TIMESTAMP, TRUTH
 from simulator.columns import Clicks
+from simulator.delivery import SOURCES, Delivery
 from simulator.draw import Flags, Ints, Words, hex_strings
 from simulator.generate import Chunk
 from simulator.humans import HUMAN_KIND
@@ -16,7 +17,6 @@ from simulator.world import CLICK_SALT, PURCHASE_SALT, SESSION_SALT, World
 
 CLICK_ID_DIGITS = 20
 COMMIT_EVERY = 5_000_000  # a committer lands what came in every five seconds
-STORE_EPOCH = "e1"
 
 
 def times(values: Ints) -> pa.Array:
@@ -29,22 +29,22 @@ def click_ids(world: World, number: Words) -> pa.Array:
     return hex_strings(number, world.key(CLICK_SALT), CLICK_ID_DIGITS)
 
 
-def click_rows(world: World, chunk: Chunk) -> Iterator[pa.RecordBatch]:
+def click_rows(world: World, chunk: Chunk, came: Delivery) -> Iterator[pa.RecordBatch]:
     """Yield rows of `clicks`, a row group at a time, so that few strings exist at once."""
     for low in range(0, len(chunk.clicks), ROW_GROUP):
-        rows = slice(low, low + ROW_GROUP)
-        yield _clicks(world, chunk.clicks.take(rows), chunk.seq[rows])
+        rows = np.arange(low, min(low + ROW_GROUP, len(chunk.clicks)))
+        yield _clicks(world, chunk.take(rows), came.take(rows))
 
 
-def _clicks(world: World, clicks: Clicks, seq: Ints) -> pa.RecordBatch:
-    texts, count = world.texts, len(clicks)
+def _clicks(world: World, chunk: Chunk, came: Delivery) -> pa.RecordBatch:
+    texts, clicks, count = world.texts, chunk.clicks, len(chunk.clicks)
     landed = (clicks.ts // COMMIT_EVERY + 1) * COMMIT_EVERY
     columns = {
-        "seq": pa.array(seq),
-        "ts": times(clicks.ts),
+        "seq": pa.array(chunk.seq),
+        "ts": times(chunk.ts),
         "click_id": click_ids(world, clicks.number),
-        "source": _same("live", count),
-        "store_epoch": _same(STORE_EPOCH, count),
+        "source": _texts(SOURCES, came.source),
+        "store_epoch": _texts(pa.array([f"e{came.epoch}"]), np.zeros(count, int), came.counted),
         "user_id": _texts(texts["user"], clicks.actor, clicks.known),
         "session_id": hex_strings(clicks.session, world.key(SESSION_SALT)),
         "ip": _texts(texts["ip"], clicks.ip),
@@ -56,7 +56,7 @@ def _clicks(world: World, clicks: Clicks, seq: Ints) -> pa.RecordBatch:
         "ad_id": _texts(texts["ad"], clicks.ad),
         "query": _texts(texts["query"], clicks.query, clicks.query >= 0),
         "price_micros": pa.array(clicks.price),
-        "ingested_at": times(landed),
+        "ingested_at": times(np.where(came.detoured, landed + came.late, landed)),
     }
     return pa.RecordBatch.from_pydict(columns, schema=CLICKS.schema)
 
@@ -64,10 +64,11 @@ def _clicks(world: World, clicks: Clicks, seq: Ints) -> pa.RecordBatch:
 def truth_rows(world: World, chunk: Chunk) -> Iterator[pa.RecordBatch]:
     """Yield rows of `truth`, one per click, in log order."""
     for low in range(0, len(chunk.clicks), ROW_GROUP):
-        clicks = chunk.clicks.take(slice(low, low + ROW_GROUP))
+        rows = slice(low, low + ROW_GROUP)
+        clicks = chunk.clicks.take(rows)
         columns = {
             "click_id": click_ids(world, clicks.number),
-            "ts": times(clicks.ts),
+            "ts": times(chunk.ts[rows]),
             "actor": _texts(world.texts["user"], clicks.actor),
             "kind": _texts(world.kinds, clicks.kind),
             "is_robot": pa.array(clicks.kind != HUMAN_KIND),
@@ -75,9 +76,11 @@ def truth_rows(world: World, chunk: Chunk) -> Iterator[pa.RecordBatch]:
         yield pa.RecordBatch.from_pydict(columns, schema=TRUTH.schema)
 
 
-def purchase_rows(world: World, chunk: Chunk) -> Iterator[pa.RecordBatch]:
-    """Yield the purchases that the chunk's clicks lead to before the simulation's end, by time."""
-    bought = chunk.clicks.take(chunk.clicks.buys_after >= 0)
+def purchase_rows(world: World, bought: Clicks) -> pa.RecordBatch:
+    """Return the purchases that clicks lead to before the simulation's end, by time.
+
+    Each of the clicks leads to one.
+    """
     at = bought.ts + bought.buys_after
     order = np.lexsort((bought.number, at))
     order = order[at[order] < world.scenario.span.end]
@@ -92,11 +95,7 @@ def purchase_rows(world: World, chunk: Chunk) -> Iterator[pa.RecordBatch]:
         "advertiser_id": _texts(world.texts["advertiser"], advertiser),
         "amount_micros": pa.array(bought.amount),
     }
-    yield pa.RecordBatch.from_pydict(columns, schema=PURCHASES.schema)
-
-
-def _same(text: str, count: int) -> pa.Array:
-    return pa.repeat(pa.scalar(text), count)
+    return pa.RecordBatch.from_pydict(columns, schema=PURCHASES.schema)
 
 
 def _texts(table: pa.Array, index: npt.NDArray[np.int64], shown: Flags | None = None) -> pa.Array:

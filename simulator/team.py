@@ -1,47 +1,85 @@
 """What every kind of robot shares: its settings' base, and the users and addresses it holds."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from math import ceil
-from typing import Protocol
+from typing import Protocol, Self
 
-import numpy as np
-from pydantic import Field
+from pydantic import Field, model_validator
 
+from replay.span import Span
 from simulator.columns import Clicks, Unit
-from simulator.draw import Flags, Ints, Words
-from simulator.humans import purchases
+from simulator.draw import Ints
 from simulator.market import Market
-from simulator.people import Places
+from simulator.places import Places
 from simulator.settings import Settings
+
+ALWAYS = Span(0, 2**62)
+_HOME_STRIDE = 2_654_435_761  # a prime above any number of homes: steps through all of them
+_TEAM_STRIDE = 15_485_863
 
 
 class RobotSettings(Settings):
     """What every kind of robot is told.
 
-    `share` is of the humans' clicks on an average day; `buys` is the chance that a click is
-    followed by a purchase.
+    `share` is of the humans' clicks on an average day, for each day; `buys` is the chance that a
+    click is followed by a purchase. `begins_hour` and `hours` (both or neither) are counted from
+    the simulation's start. `aims` are the ids of the only campaigns that it clicks.
     """
 
     kind: str
     share: float = Field(gt=0, le=10)
     clicks_per_user: float = Field(default=60, gt=0)
-    users_per_address: float = Field(default=3, gt=0)
     known: float = Field(default=0.75, ge=0, le=1)
     logged_in: float = Field(default=0.2, ge=0, le=1)
     buys: float = Field(default=0.0002, ge=0, le=1)
+    begins_hour: float | None = Field(default=None, ge=0)
+    hours: float | None = Field(default=None, gt=0, le=24 * 3660)
+    aims: tuple[str, ...] = ()
+
+    @model_validator(mode="after")
+    def _whole_window(self) -> Self:
+        if (self.begins_hour is None) != (self.hours is None):
+            raise ValueError("begins_hour and hours go together: give both or neither")
+        return self
 
     def users(self, clicks_per_day: int) -> int:
         """How many users the robots pose as, at this volume."""
         return ceil(self.share * clicks_per_day / self.clicks_per_user)
 
+    def addresses(self, users: int) -> int:
+        """How many data-centre addresses of their own they hold."""
+        return 0
+
     def active(self) -> tuple[float, float] | None:
         """Hours after the start, [from, to), of robots that come and go; None: always there."""
-        return None
+        if self.begins_hour is None or self.hours is None:
+            return None
+        return self.begins_hour, self.begins_hour + self.hours
+
+    def total(self, days: float) -> float:
+        """Return the clicks of a simulation of so many days, in days of the humans' clicks."""
+        return self.share * (days if self.hours is None else self.hours / 24)
 
 
-@dataclass(frozen=True)
+class Hosted(RobotSettings):
+    """Robots with data-centre addresses of their own."""
+
+    users_per_address: float = Field(default=3, gt=0)
+
+    def addresses(self, users: int) -> int:
+        """How many addresses so many users share."""
+        return ceil(users / self.users_per_address)
+
+
+@dataclass(frozen=True, eq=False)
 class Team:
-    """One robot population: its users and addresses are ranges of the world's tables."""
+    """One robot population: its users and addresses are ranges of the world's tables.
+
+    `homes` are the addresses at which somebody lives; `aims` are campaigns' numbers. `watch`
+    returns what people do in an hour (since the epoch), or a sample of whole sessions: each one's
+    clicks together and in order.
+    """
 
     population: int
     kind: int
@@ -49,9 +87,23 @@ class Team:
     users: int
     first_address: int
     addresses: int
-    people: Places
+    places: Places
+    homes: Ints
+    watch: Callable[[int], Clicks]
     clicks_per_day: int
     begin: int  # hours since the epoch at which the simulation begins
+    billing_delay: int  # hours
+    window: Span  # when it clicks
+    aims: Ints
+
+    def home(self, index: Ints) -> Ints:
+        """Return one of people's home addresses for each index ≥ 0.
+
+        As many indexes in a row as there are homes give each home once.
+        """
+        place = index % len(self.homes) * _HOME_STRIDE + self.population * _TEAM_STRIDE
+        chosen: Ints = self.homes[place % len(self.homes)]
+        return chosen
 
 
 class Draw(Protocol):
@@ -70,51 +122,3 @@ class RobotKind:
     settings: type[RobotSettings]
     draw: Draw
     about: str
-
-
-@dataclass(frozen=True)
-class Moves:
-    """What a robot's code decides about each click; `finish` fills in what is common."""
-
-    ts: Ints
-    robot: Ints  # 0 to team.users − 1
-    session: Words
-    ip: Ints
-    agent: Ints
-    device: Ints
-    campaign: Ints
-
-
-def finish(
-    rng: np.random.Generator,
-    settings: RobotSettings,
-    team: Team,
-    market: Market,
-    unit: Unit,
-    moves: Moves,
-) -> Clicks:
-    """Fill in price, ad, login and the rare purchase, and return whole clicks."""
-    count = len(moves.ts)
-    # Who logs in and who shows an id is a robot's habit, not a click's.
-    habit = moves.robot * 7_919 % 1_000 / 1000
-    logged_in: Flags = habit < settings.logged_in
-    after, amount, names = purchases(rng, rng.random(count) < settings.buys)
-    return Clicks(
-        ts=moves.ts,
-        number=unit.numbers(count),
-        actor=team.first_user + moves.robot,
-        known=logged_in | (habit < settings.known),
-        session=moves.session,
-        ip=moves.ip,
-        agent=moves.agent,
-        device=moves.device,
-        logged_in=logged_in,
-        campaign=moves.campaign,
-        ad=market.ads(rng, moves.campaign),
-        query=np.full(count, -1),
-        price=market.prices(rng, moves.campaign),
-        kind=np.full(count, team.kind),
-        buys_after=after,
-        amount=amount,
-        names_click=names,
-    )

@@ -9,22 +9,21 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-import numpy as np
-import pyarrow as pa
-
 from replay.lake import Lake
 from replay.snapshot import Snapshot, connect
-from replay.tables import INCIDENT_TRUTH
-from simulator.columns import HOUR
 from simulator.errors import DaysTaken
-from simulator.generate import Chunk, chunk_spans, chunks
+from simulator.generate import Chunk, ahead, chunk_spans, chunks
+from simulator.incident_rows import incident_rows
+from simulator.landing import Landing
+from simulator.pointer import Pointer
+from simulator.production import Production
 from simulator.profiles import ip_rows, snapshot_times, user_rows
-from simulator.rows import click_rows, purchase_rows, times, truth_rows
 from simulator.scenario import Scenario
+from simulator.versions import healthy_version
 from simulator.world import World, make_world
 
 
-@dataclass(frozen=True)
+@dataclass
 class Written:
     """What a simulation made: clicks by kind of actor, purchases, and money in micros."""
 
@@ -32,35 +31,57 @@ class Written:
     micros: Counter[str] = field(default_factory=Counter)
     purchases: int = 0
 
+    def count(self, world: World, chunk: Chunk) -> None:
+        """Add a chunk's clicks."""
+        for number, kind in enumerate(world.kinds.to_pylist()):
+            mine = chunk.clicks.kind == number
+            self.clicks[kind] += int(mine.sum())
+            self.micros[kind] += int(chunk.clicks.price[mine].sum())
+
 
 def simulate(
     lake: Lake,
     scenario: Scenario,
+    pointer: Pointer | None = None,
     *,
     chunk_hours: int | None = None,
     threads: int = 2,
     advance: Callable[[int], None] = lambda _: None,
 ) -> Written:
-    """Write a scenario's clicks, purchases, profiles and truth to a lake.
+    """Write a scenario's clicks, purchases, profiles and truth to a lake, and what was decided.
 
-    Raises DaysTaken, and writes nothing, where the lake already has clicks in that time.
+    A scenario with a [production] needs the `pointer` that it moves. Raises DaysTaken, and writes
+    nothing, where the lake already has clicks in that time.
     """
     world = make_world(scenario)
     spans = chunk_spans(world, chunk_hours)
     writer = f"simulate/{_name(scenario)}/{chunk_hours}"
-    clicks, micros, purchases = Counter[str](), Counter[str](), 0
+    written = Written()
     with lake.lock():
         _refuse_taken(lake, scenario, writer, len(spans))
+        healthy = healthy_version(lake, scenario, simulate) if scenario.production else None
         _write_profiles(lake, world, writer)
-        lake.append("incident_truth", [_incidents(world)], (writer, 1))
-        for number, chunk in enumerate(chunks(world, chunk_hours, threads), start=1):
-            purchases += sum(batch.num_rows for batch in purchase_rows(world, chunk))
-            lake.append("purchases", purchase_rows(world, chunk), (writer, number))
-            lake.append("truth", truth_rows(world, chunk), (writer, number))
-            lake.append("clicks", click_rows(world, chunk), (writer, number))
-            _count(world, chunk, clicks, micros)
+        lake.append("incident_truth", [incident_rows(scenario)], (writer, 1))
+        production = None
+        if healthy is not None:
+            production = Production(lake, scenario, healthy, _needed(pointer), threads)
+        landing = Landing(lake, world, writer, production)
+        if production:
+            drawn = chunks(world, chunk_hours, threads, landing.bills)
+        else:
+            drawn = ahead(chunks(world, chunk_hours, threads))
+        for number, chunk in enumerate(drawn, start=1):
+            written.purchases += landing.land(number, chunk)
+            written.count(world, chunk)
             advance(len(chunk.clicks))
-    return Written(clicks, micros, purchases)
+        landing.close()
+    return written
+
+
+def _needed(pointer: Pointer | None) -> Pointer:
+    if pointer is None:
+        raise ValueError("a scenario with a [production] needs what moves the pointer")
+    return pointer
 
 
 def _name(scenario: Scenario) -> str:
@@ -86,37 +107,3 @@ def _write_profiles(lake: Lake, world: World, writer: str) -> None:
     lake.append("profiles_ip", ip_rows(world), (writer, 1))
     for number, valid_from in enumerate(snapshot_times(world), start=1):
         lake.append("profiles_user", user_rows(world, valid_from), (writer, number))
-
-
-def _incidents(world: World) -> pa.RecordBatch:
-    """Rows of `incident_truth`: the robots that come and go."""
-    rows = [
-        (number, robot, active)
-        for number, robot in enumerate(world.scenario.robots, start=1)
-        if (active := robot.active())
-    ]
-    start = world.scenario.span.start
-    bounds = np.array([active for _, _, active in rows]).reshape(-1, 2) * HOUR + start
-    columns = {
-        "incident_id": pa.array([f"robots-{number}" for number, _, _ in rows], pa.string()),
-        "kind": pa.array([f"robot_{robot.kind}" for _, robot, _ in rows], pa.string()),
-        "from_ts": times(bounds[:, 0].astype(np.int64)),
-        "to_ts": times(bounds[:, 1].astype(np.int64)),
-        "description": pa.array(
-            [
-                f"{robot.kind}: {robot.share:.0%} of a day's human clicks in "
-                f"{active[1] - active[0]:g} h"
-                for _, robot, active in rows
-            ],
-            pa.string(),
-        ),
-    }
-    batch = pa.RecordBatch.from_pydict(columns, schema=INCIDENT_TRUTH.schema)
-    return batch.sort_by("from_ts")
-
-
-def _count(world: World, chunk: Chunk, clicks: Counter[str], micros: Counter[str]) -> None:
-    for number, kind in enumerate(world.kinds.to_pylist()):
-        mine = chunk.clicks.kind == number
-        clicks[kind] += int(mine.sum())
-        micros[kind] += int(chunk.clicks.price[mine].sum())

@@ -9,17 +9,17 @@ import numpy as np
 from pydantic import Field
 
 from simulator.agents import ROBOT_AGENT, agent_of
-from simulator.columns import HOUR, SPILL_HOURS, Clicks, Unit
+from simulator.columns import HOUR, Clicks, Unit
 from simulator.draw import generator, weighted, weights_of
-from simulator.market import TOPICS, Market
-from simulator.team import Moves, RobotKind, RobotSettings, Team, finish
+from simulator.market import Market
+from simulator.moves import SECOND, Moves, browse, finish, sessions
+from simulator.team import Hosted, RobotKind, RobotSettings, Team
 
-SECOND = 1_000_000
 DEVICE_SHARES = (0.55, 0.3, 0.05, 0.1)
 MAX_SESSION = 150
 
 
-class Background(RobotSettings):
+class Background(Hosted):
     """How background robots behave."""
 
     kind: Literal["background"] = "background"
@@ -40,17 +40,13 @@ def draw(settings: RobotSettings, team: Team, market: Market, unit: Unit) -> Cli
     device = weighted(rng, weights_of(DEVICE_SHARES), count)
     address = team.first_address + robot % team.addresses
     behind_home = rng.random(count) < settings.residential
-    ip = np.where(behind_home, rng.integers(0, team.people.homes, count), address)
+    ip = np.where(behind_home, team.home(rng.integers(0, len(team.homes), count)), address)
     script = rng.random(count) < settings.script_agent
     agent = np.where(script, ROBOT_AGENT, agent_of(team.first_user + robot, device))
     whole = rng.random(count) < settings.whole_second_share
     start = unit.start + rng.integers(0, HOUR, count)
-
     lengths = np.minimum(rng.geometric(1 / settings.mean_session, count), MAX_SESSION)
-    row = np.repeat(np.arange(count), lengths)
-    gaps = np.rint(rng.exponential(settings.gap_seconds * SECOND, len(row))).astype(np.int64)
-    total = np.cumsum(gaps)
-    offset = total - np.repeat(total[np.cumsum(lengths) - lengths], lengths)
+    row, offset = sessions(rng, lengths, settings.gap_seconds)
     ts = start[row] + offset
     moves = Moves(
         ts=np.where(whole[row], ts // SECOND * SECOND, ts),
@@ -59,10 +55,9 @@ def draw(settings: RobotSettings, team: Team, market: Market, unit: Unit) -> Cli
         ip=ip[row],
         agent=agent[row],
         device=device[row],
-        campaign=market.campaigns(rng, rng.integers(0, len(TOPICS), len(row))),
+        campaign=browse(rng, team, market, len(row)),
     )
-    clicks = finish(rng, settings, team, market, unit, moves)
-    return clicks.take(ts < unit.start + SPILL_HOURS * HOUR)
+    return finish(rng, settings, team, market, unit, moves)
 
 
 BACKGROUND = RobotKind("background", Background, draw, "scripts that are always there")

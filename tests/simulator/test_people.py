@@ -6,9 +6,11 @@ import numpy as np
 import pytest
 
 from simulator.columns import HOUR, Unit
-from simulator.humans import HUMANS, LENGTHS, MEAN_LENGTH, human_clicks, rhythm
+from simulator.humans import HUMANS, human_clicks
 from simulator.market import MarketSettings, make_market
 from simulator.people import ACTIVITY_CAP, HumanSettings, make_people
+from simulator.rhythm import rhythm
+from simulator.sessions import LENGTHS, MEAN_LENGTH
 
 SUNDAY = 1_772_323_200_000_000 // HOUR  # 2026-03-01T00:00:00Z
 PER_DAY = 60_000
@@ -74,15 +76,25 @@ def test_sessions_end_within_the_next_hour_and_never_run_backwards() -> None:
     assert clicks.ts.max() < unit.start + 2 * HOUR
 
 
-def test_addresses_are_shared_as_their_kind_is() -> None:
-    places = PEOPLE.places
-    units = [Unit(5, HUMANS, SUNDAY + hour) for hour in range(24)]
+def users_by_address(hours: int) -> np.ndarray:
+    """How many people each address shows in the first hours."""
+    units = [Unit(5, HUMANS, SUNDAY + 24 + hour) for hour in range(hours)]
     drawn = [human_clicks(PEOPLE, MARKET, PER_DAY, unit) for unit in units]
     pairs = np.unique(np.concatenate([np.stack([c.ip, c.actor], axis=1) for c in drawn]), axis=0)
-    users = np.bincount(pairs[:, 0], minlength=places.total)
-    homes, carriers = users[: places.homes], users[places.carrier_start : places.vpn_start]
+    return np.bincount(pairs[:, 0], minlength=PEOPLE.places.total)
+
+
+def test_addresses_are_shared_as_their_kind_is() -> None:
+    places, users = PEOPLE.places, users_by_address(24)
+    homes = users[: places.homes]
+    offices = users[places.office_start : places.campus_start]
+    campuses = users[places.campus_start : places.carrier_start]
+    carriers = users[places.carrier_start : places.vpn_start]
     assert homes[homes > 0].mean() < 4
-    assert carriers.mean() > 20
+    assert homes.max() < 40
+    assert offices.max() > 2 * offices.mean()
+    assert campuses.mean() > 100
+    assert 20 < carriers.mean() < carriers.max() / 2
 
 
 def test_purchases_come_at_the_rate_that_was_asked_for() -> None:

@@ -10,6 +10,7 @@ from simulator.robots import ROBOTS
 from simulator.scenario import load_scenario, shipped
 from simulator.team import RobotSettings
 
+DOCS = Path(__file__).resolve().parents[2] / "docs"
 PLAIN = 'title = "t"\nstart = 2026-03-01\n'
 
 
@@ -24,6 +25,12 @@ def test_every_shipped_scenario_holds_and_has_a_line(name: str) -> None:
     scenario = load_scenario(name)
     assert scenario.title
     assert "\n" not in scenario.title
+
+
+@pytest.mark.parametrize("file", sorted(DOCS.glob("scenarios/*.toml")), ids=lambda file: file.stem)
+def test_every_scenario_of_the_docs_holds_and_is_linked(file: Path) -> None:
+    assert load_scenario(str(file)).title
+    assert f"(scenarios/{file.name})" in (DOCS / "simulator.md").read_text()
 
 
 def test_the_index_of_robots_names_each_once_and_by_its_settings() -> None:

@@ -88,6 +88,32 @@ def test_every_click_has_one_truth_and_nothing_else_does(lake: Snapshot) -> None
     assert incident == [("robot_burst", 5 * 3_600_000_000)]
 
 
+def test_a_flash_sale_is_in_the_truth_as_people_s(tmp_path: Path) -> None:
+    made = make(tmp_path / "lake", load_scenario("flash_sale", SMALL))
+    [(kind,)] = ask(made, "SELECT kind FROM incident_truth")
+    assert kind == "human_flash_sale"
+    query = """
+        SELECT count(*) FILTER (is_robot), count(*) FROM truth
+        WHERE ts >= (SELECT from_ts FROM incident_truth) {}
+    """
+    robots, clicks = (int(str(n)) for n in ask(made, query.format(""))[0])
+    assert robots < clicks / 10
+    before = "AND ts < (SELECT from_ts + INTERVAL 30 MINUTE FROM incident_truth)"
+    [(_, peak)] = ask(made, query.format(before))
+    assert int(str(peak)) > 3 * SMALL["clicks_per_day"] / 48
+
+
+def test_a_log_of_a_share_of_the_clicks_is_a_sample_of_them_all(
+    lake: Snapshot, tmp_path: Path
+) -> None:
+    thin = ask(
+        make(tmp_path / "lake", small(logged=0.1)), "SELECT click_id, epoch_us(ts), kind FROM truth"
+    )
+    whole = set(ask(lake, "SELECT click_id, epoch_us(ts), kind FROM truth"))
+    assert set(thin) < whole
+    assert abs(len(thin) / len(whole) - 0.1) < 5 * (0.09 / len(whole)) ** 0.5
+
+
 def test_the_truth_cannot_be_reached_from_what_readers_pin(lake: Snapshot) -> None:
     seen = Snapshot.take(lake.lake)
     assert not {table.name for table in TRUTH_TABLES} & set(seen.pinned)
