@@ -18,6 +18,7 @@ from replay.tables import INCIDENT_TRUTH
 from simulator.columns import HOUR
 from simulator.errors import DaysTaken
 from simulator.generate import Chunk, ahead, chunk_spans, chunks
+from simulator.memory import share_one_heap
 from simulator.profiles import ip_rows, snapshot_times, user_rows
 from simulator.rows import click_rows, purchase_rows, times, truth_rows
 from simulator.scenario import Scenario
@@ -45,6 +46,7 @@ def simulate(
 
     Raises DaysTaken, and writes nothing, where the lake already has clicks in that time.
     """
+    share_one_heap()
     world = make_world(scenario)
     spans = chunk_spans(world, chunk_hours)
     writer = f"simulate/{_name(scenario)}/{chunk_hours}"
