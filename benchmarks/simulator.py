@@ -53,7 +53,7 @@ class Length:
 @click.command()
 @click.option("--scenario", default="all_robots", show_default=True, help="Shipped, or a file.")
 @click.option("--clicks-per-day", default=2_500_000, show_default=True, help="Of humans.")
-@click.option("--days", default="1,2,4", show_default=True, help="Lengths to measure.")
+@click.option("--days", default="2,4,8", show_default=True, help="Lengths to measure.")
 @click.option("--rounds", default=3, show_default=True, help="Of each length.")
 @click.option("--json", "json_file", type=click.Path(path_type=Path), help="Also write JSON here.")
 def simulator(
@@ -61,7 +61,7 @@ def simulator(
 ) -> None:
     """Time the simulator and print Markdown.
 
-    Example: python -m benchmarks simulator --clicks-per-day 100000 --days 1 --rounds 1
+    Example: python -m benchmarks simulator --clicks-per-day 100000 --days 2 --rounds 1
     """
     machine = read_machine(LIBRARIES)
     lengths = [_length(scenario, clicks_per_day, int(d), rounds) for d in days.split(",")]

@@ -15,6 +15,7 @@ from simulator.errors import DaysTaken
 from simulator.generate import Chunk, ahead, chunk_spans, chunks
 from simulator.incident_rows import incident_rows
 from simulator.landing import Landing
+from simulator.memory import share_one_heap
 from simulator.pointer import Pointer
 from simulator.production import Production
 from simulator.profiles import ip_rows, snapshot_times, user_rows
@@ -53,6 +54,7 @@ def simulate(
     A scenario with a [production] needs the `pointer` that it moves. Raises DaysTaken, and writes
     nothing, where the lake already has clicks in that time.
     """
+    share_one_heap()
     world = make_world(scenario)
     spans = chunk_spans(world, chunk_hours)
     writer = f"simulate/{_name(scenario)}/{chunk_hours}"
