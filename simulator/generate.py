@@ -111,7 +111,7 @@ def chunk_spans(
     if scenario.production:
         length = min(length, scenario.billing_delay_hours)
     edges = {scenario.span.end, *_turns(scenario.timeline, scenario.span)}
-    edges |= set() if since is None else {since}
+    edges |= {at for at in (since, scenario.promoted_at) if at is not None}
     for day in scenario.span.cut(24 * HOUR):
         edges.update(range(day.start, day.end, length * HOUR))
     return [Span(*pair) for pair in pairwise(sorted(edges))]

@@ -28,7 +28,7 @@ from simulator.generate import Chunk
 from simulator.pointer import Pointer
 from simulator.rows import times
 from simulator.scenario import Scenario
-from simulator.versions import wrong_version
+from simulator.versions import first_version, wrong_version
 
 LATENCY = (900, 3_800)  # µs from click to decision: least, most
 BY = "release"
@@ -62,6 +62,7 @@ class Production:
         self._lake, self._scenario, self._pointer = lake, scenario, pointer
         self._timeline = scenario.timeline
         self._healthy, self._threads = healthy, threads
+        self._first = first_version(lake, scenario, healthy)
         self._version: ModelVersion | None = None  # what stands in production
         snapshot = Snapshot.take(lake)
         self._right = Counters(snapshot, healthy.spec, threads)
@@ -74,7 +75,11 @@ class Production:
         if self._version is None:
             self._version = self._standing(at)
         if at == self._scenario.span.start:
-            self._promote(self._healthy, at, "first version")
+            self._promote(self._first, at, "first version")
+        elif at == self._scenario.promoted_at:
+            self._promote(
+                self._healthy, at, f"catches more than {self._first.name} at the same FPR"
+            )
         for incident in self._timeline:
             if incident.version is None:
                 continue
@@ -122,7 +127,8 @@ class Production:
     def _standing(self, at: int) -> ModelVersion:
         """Return what stood in production before `at`."""
         wrong = [each for each in self._timeline if each.version and each.goes_on(at - 1)]
-        return self._make(wrong[-1]) if wrong else self._healthy
+        usual = self._healthy if at > self._scenario.promoted_at else self._first
+        return self._make(wrong[-1]) if wrong else usual
 
     def _make(self, incident: Incident) -> ModelVersion:
         return wrong_version(self._lake, incident, self._healthy, self._scenario)

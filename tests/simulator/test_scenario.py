@@ -95,7 +95,7 @@ def test_an_unknown_name_comes_with_the_nearest() -> None:
             PRODUCTION + incident("bad_model") + incident("threshold_mistyped"),
             "incident 1 .bad_model. and incident 2 .threshold_mistyped. put a version",
         ),
-        (PRODUCTION + incident("clock_step", "minutes = 0"), "no"),
+        (PRODUCTION + incident("clock_step", "minutes = 0"), "0 minutes is none"),
         (PRODUCTION + incident("log_twice", "after_minutes = 5"), "after_minutes"),
         ("title = ", "not TOML"),
         ("start = 2026-03-01", "title"),
