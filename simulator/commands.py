@@ -1,7 +1,8 @@
 """`replay simulate`: clicks with a known truth, into a lake."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -11,9 +12,10 @@ from replay.errors import BadInput
 from replay.formats import money, new_table
 from replay.lake import Lake
 from replay.snapshot import Snapshot
-from replay.span import iso, now_micros, parse_time, to_datetime
+from replay.span import Span, iso, now_micros, parse_time, to_datetime, to_micros
 from simulator.comparison import compare_logs
 from simulator.comparison_view import comparison_document, comparison_lines, comparison_table
+from simulator.mark import days_written
 from simulator.scenario import Scenario, load_scenario, scaled, shipped
 from simulator.score_command import score
 from simulator.write import Written
@@ -29,6 +31,9 @@ from simulator.write import simulate as write
 @click.option("--scale", type=float, metavar="FACTOR", help="Times the scenario's own volume.")
 @click.option("--seed", type=int, help="Same seed, same rows.")
 @click.option("--start", metavar="DATE", help="First day, or a whole hour, UTC.")
+@click.option(
+    "--append", is_flag=True, help="Go on after the days that the lake has: --days more, or one."
+)
 @click.option("--currency", metavar="CODE", help="Of a new lake; USD unless given.")
 @click.option("--compare-to", metavar="LAKE", help="Hold the lake at --home against another.")
 @click.option(
@@ -49,6 +54,7 @@ def simulate(
     scale: float | None,
     seed: int | None,
     start: str | None,
+    append: bool,
     currency: str | None,
     compare_to: str | None,
     user_by: str,
@@ -77,12 +83,26 @@ def simulate(
     if name is None:
         raise click.UsageError("no --scenario given; `replay simulate --list` shows them")
     changes = {"days": days, "clicks_per_day": clicks_per_day, "seed": seed, "start": _start(start)}
-    scenario = load_scenario(name, {k: v for k, v in changes.items() if v is not None})
-    scenario = scaled(scenario, scale) if scale is not None else scenario
-    lake = _lake(find_home(home, Path.cwd()), currency)
+    given = {k: v for k, v in changes.items() if v is not None}
+    lake = open_lake(home) if append else None
+    since, scenario = _asked(lake, name, given, scale)
+    lake = lake or _lake(find_home(home, Path.cwd()), currency)
     with progress("simulate", scenario.expected_clicks) as advance:
-        written = write(lake, scenario, context.obj, advance=advance)
-    _show(lake, scenario, written, as_json)
+        written = write(lake, scenario, context.obj, since=since, advance=advance)
+    _show(lake, scenario, written, Span(since or scenario.span.start, scenario.span.end), as_json)
+
+
+def _asked(
+    lake: Lake | None, name: str, given: dict[str, Any], scale: float | None
+) -> tuple[int | None, Scenario]:
+    """Return the scenario to write, and from when on (µs): after the days of `lake`, if any."""
+    if lake is None:
+        return None, load_scenario(name, given)
+    more = given.get("days", 1)
+    own = load_scenario(name, {k: v for k, v in given.items() if k != "days"})
+    before = days_written(lake, own)
+    since = to_micros(own.start + timedelta(days=before))
+    return since, load_scenario(name, {**given, "days": before + more})
 
 
 def _start(text: str | None) -> datetime | None:
@@ -121,13 +141,13 @@ def _show_list(as_json: bool) -> None:
     screen().print(made)
 
 
-def _show(lake: Lake, scenario: Scenario, written: Written, as_json: bool) -> None:
+def _show(lake: Lake, scenario: Scenario, written: Written, span: Span, as_json: bool) -> None:
     if as_json:
         print_json(
             {
                 "home": str(lake.home),
-                "from": iso(scenario.span.start),
-                "to": iso(scenario.span.end),
+                "from": iso(span.start),
+                "to": iso(span.end),
                 "seed": scenario.seed,
                 "currency": lake.config.currency,
                 "clicks": dict(written.clicks),
@@ -142,7 +162,7 @@ def _show(lake: Lake, scenario: Scenario, written: Written, as_json: bool) -> No
     screen().print(made)
     total = sum(written.clicks.values())
     click.echo(
-        f"{total:,} clicks and {written.purchases:,} purchases in {scenario.span}, "
+        f"{total:,} clicks and {written.purchases:,} purchases in {span}, "
         f"seed {scenario.seed}, written to {lake.home}"
     )
 

@@ -50,10 +50,10 @@ class _Era:
     span: Span
     lost: tuple[Span, ...]
 
-    def counts(self, at: int, look_back: int) -> bool:
-        """Whether clicks of `at` matter to its windows and were not lost."""
-        near = self.span.start - look_back <= at < self.span.end
-        return near and not any(span.start <= at < span.end for span in self.lost)
+    def counts(self, passing: Span, look_back: int) -> bool:
+        """Whether clicks of a chunk's time matter to its windows and were not lost."""
+        near = self.span.start - look_back < passing.end and passing.start < self.span.end
+        return near and not any(span.start <= passing.start < span.end for span in self.lost)
 
 
 class LiveStore:
@@ -90,9 +90,9 @@ class LiveStore:
         places = np.flatnonzero(counted)
         clicks, ts = clicks.take(places), ts[places]
         again = max((each.fault.again for each in present), default=0)
-        copies = self._due(span)
         if again:
             self._copies.append((clicks, ts + again))
+        copies = self._due(span)
         if not len(places):
             return None
         fed = pa.concat_tables([clicks, *(rows for rows, _ in copies)])
@@ -101,7 +101,7 @@ class LiveStore:
         fed, times = fed.take(order), times[order]
         found = None
         for era in self._eras:
-            if era.counts(span.start, self._look_back):
+            if era.counts(span, self._look_back):
                 present_era = era.span.start <= span.start
                 features = era.counters.advance(fed, times, span, wanted=present_era)
                 found = features if present_era else found

@@ -17,9 +17,11 @@ from simulator.bills import Bills
 from simulator.columns import HOUR, SPILL_HOURS, Clicks, concatenate
 from simulator.draw import Ints, mix
 from simulator.fault import Incident
+from simulator.scenario import Scenario
 from simulator.world import CLICK_SALT, World
 
 CHUNK_CLICKS = 500_000
+WARM_HOURS = 80  # a purchase comes at most 72 h after its click, and so does a log that is late
 
 Item = TypeVar("Item")
 
@@ -29,7 +31,7 @@ class Chunk:
     """The clicks of a few hours of one UTC day, in log order.
 
     `clicks.ts` is when they happened, all in `span`; `ts` and `seq` are what they were stamped.
-    `incidents` are those that went on all the time.
+    `incidents` are those that went on all the time, `number` counts the chunks from 1.
     """
 
     span: Span
@@ -37,6 +39,7 @@ class Chunk:
     ts: Ints
     seq: Ints
     incidents: tuple[Incident, ...] = ()
+    number: int = 1
 
     def take(self, rows: Ints) -> "Chunk":
         """Return the clicks at these places."""
@@ -44,28 +47,35 @@ class Chunk:
 
 
 def chunks(
-    world: World, chunk_hours: int | None = None, threads: int = 2, bills: Bills | None = None
+    world: World,
+    chunk_hours: int | None = None,
+    threads: int = 2,
+    bills: Bills | None = None,
+    since: int | None = None,
 ) -> Iterator[Chunk]:
     """Yield the scenario's clicks; `chunk_hours` is by itself about half a million clicks long.
 
     Sessions that began in the hour before the start are drawn too, so that it is no cold one.
     With `bills`, robots read them: whoever decides adds each chunk before asking for the next,
     and no chunk is longer than the billing delay, so that what a robot may see is always there.
+    With `since` (µs) the first chunks are left out that nothing from then on depends on.
     """
     if bills is not None:
         delay = world.scenario.billing_delay_hours
         chunk_hours = min(chunk_hours or delay, delay)
     timeline = world.scenario.timeline
-    spans = chunk_spans(world, chunk_hours)
+    numbered = list(enumerate(chunk_spans(world, chunk_hours, since), start=1))
+    begin = _warm_from(world.scenario, since)
+    numbered = [(number, span) for number, span in numbered if span.end > begin]
     pending: list[Clicks] = []
     last_ts = last_seq = 0
-    undrawn = spans[0].start // HOUR - (SPILL_HOURS - 1)
+    undrawn = numbered[0][1].start // HOUR - (SPILL_HOURS - 1)
 
     def draw(unit: tuple[int, int]) -> Clicks:
         return world.draw(*unit, None if bills is None else bills.of(unit[0]))
 
     with ThreadPoolExecutor(threads) as pool:
-        for span in spans:
+        for number, span in numbered:
             hours = range(undrawn, -(-span.end // HOUR))
             undrawn = hours.stop
             units = [(population, hour) for hour in hours for population in world.populations]
@@ -77,7 +87,7 @@ def chunks(
             seq = sequence(ts, last_seq)
             if len(seq):
                 last_ts, last_seq = int(ts[-1]), int(seq[-1])
-            yield Chunk(span, clicks, ts, seq, present)
+            yield Chunk(span, clicks, ts, seq, present, number)
 
 
 def _cut(world: World, drawn: Clicks, span: Span) -> tuple[Clicks, Clicks]:
@@ -102,14 +112,27 @@ def ahead(items: Iterator[Item]) -> Iterator[Item]:
             yield cast("Item", item)
 
 
-def chunk_spans(world: World, chunk_hours: int | None = None) -> list[Span]:
-    """Cut the simulated time into chunks: none across midnight UTC or a turn of an incident."""
+def _warm_from(scenario: Scenario, since: int | None) -> int:
+    """Return from when on clicks must be drawn, so that those of `since` and later are right."""
+    if since is None or any(robot.learns for robot in scenario.robots):
+        return scenario.span.start
+    return max(scenario.span.start, since - WARM_HOURS * HOUR)
+
+
+def chunk_spans(
+    world: World, chunk_hours: int | None = None, since: int | None = None
+) -> list[Span]:
+    """Cut the simulated time into chunks: none across midnight UTC or a turn of an incident.
+
+    Nor is any across `since` (µs).
+    """
     scenario = world.scenario
     per_hour = max(scenario.expected_clicks, 1) / len(scenario.hours)
     length = chunk_hours or min(max(round(CHUNK_CLICKS / per_hour), 1), 24)
     if scenario.production:
         length = min(length, scenario.billing_delay_hours)
     edges = {scenario.span.end, *_turns(scenario.timeline, scenario.span)}
+    edges |= {at for at in (since, scenario.promoted_at) if at is not None}
     for day in scenario.span.cut(24 * HOUR):
         edges.update(range(day.start, day.end, length * HOUR))
     return [Span(*pair) for pair in pairwise(sorted(edges))]

@@ -28,36 +28,38 @@ from simulator.world import World
 class Landing:
     """Writes chunks under one writer's name, each whole or not at all; a second time adds nothing.
 
-    Without a production nothing is decided. `bills` say what was, for robots that read them.
+    Without a production nothing is decided. What landed before `since` (µs) is there already.
+    `bills` say what was decided, for robots that read them.
     """
 
     lake: Lake
     world: World
     writer: str
     production: Production | None = None
+    since: int = 0
     bills: Bills = field(default_factory=Bills)
     _late: list[tuple[int, Chunk, Delivery]] = field(default_factory=list)  # lands at, …
     _kept: list[tuple[int, Clicks]] = field(default_factory=list)  # lands at, who bought
     _landed: int = 0
 
-    def land(self, number: int, chunk: Chunk) -> int:
-        """Write one chunk, the `number`-th; return how many purchases landed."""
+    def land(self, chunk: Chunk) -> int:
+        """Write one chunk; return how many purchases landed."""
         came = delivery(chunk, self.world.scenario.timeline)
         if self.production:
             self.production.turn(chunk.span.start)
         self._land_late(chunk.span.start)
         purchases = purchase_rows(self.world, self._bought(chunk))
-        self._append("purchases", number, [purchases])
-        self._append("truth", number, ahead(truth_rows(self.world, chunk)))
+        self._append("purchases", chunk, [purchases])
+        self._append("truth", chunk, ahead(truth_rows(self.world, chunk)))
         rows = click_rows(self.world, chunk, came)
         if self.production:
-            rows = iter(self._decide(number, chunk, came, list(rows)))
+            rows = iter(self._decide(chunk, came, list(rows)))
         if came.detoured.any():
             places = np.flatnonzero(came.detoured)
             lands_at = chunk.span.end + came.late
             self._late.append((lands_at, chunk.take(places), came.take(places)))
             rows = (batch.filter(pc.not_equal(batch["source"], IMPORT)) for batch in rows)
-        self._append("clicks", number, ahead(rows))
+        self._append("clicks", chunk, ahead(rows))
         return int(purchases.num_rows)
 
     def close(self) -> None:
@@ -65,13 +67,13 @@ class Landing:
         self._land_late(self.world.scenario.span.end)
 
     def _decide(
-        self, number: int, chunk: Chunk, came: Delivery, batches: list[pa.RecordBatch]
+        self, chunk: Chunk, came: Delivery, batches: list[pa.RecordBatch]
     ) -> list[pa.RecordBatch]:
         """Write the decisions on a chunk, whose rows are given, and return the rows."""
         if self.production and batches:
             decided = self.production.decide(chunk, pa.Table.from_batches(batches), came)
-            self._append("decision_truth", number, [decided.truth])
-            self._append("decisions", number, [decided.decisions])
+            self._append("decision_truth", chunk, [decided.truth])
+            self._append("decisions", chunk, [decided.decisions])
             self.bills.add(chunk.clicks, decided.invalid)
         return batches
 
@@ -83,20 +85,25 @@ class Landing:
                 missing = _missing(bought, incident)
                 self._kept.append((incident.trained_at, bought.take(missing)))
                 bought = bought.take(~missing)
+        if chunk.span.end <= self.since:
+            later = bought.take(bought.ts + bought.buys_after >= self.since)
+            self._kept.append((self.since, later))
+            return bought.take(slice(0))
         now = [clicks for at, clicks in self._kept if at <= chunk.span.start]
         self._kept = [(at, clicks) for at, clicks in self._kept if at > chunk.span.start]
         return concatenate([bought, *now])
 
     def _land_late(self, until: int) -> None:
         for lands_at, chunk, came in self._late:
-            if lands_at <= until:
+            if self.since < lands_at <= until:
                 self._landed += 1
                 rows = click_rows(self.world, chunk, came)
                 self.lake.append("clicks", rows, (f"{self.writer}/late", self._landed))
         self._late = [late for late in self._late if late[0] > until]
 
-    def _append(self, name: str, number: int, batches: Iterable[pa.RecordBatch]) -> None:
-        self.lake.append(name, batches, (self.writer, number))
+    def _append(self, name: str, chunk: Chunk, batches: Iterable[pa.RecordBatch]) -> None:
+        if chunk.span.end > self.since:
+            self.lake.append(name, batches, (self.writer, chunk.number))
 
 
 def _missing(bought: Clicks, incident: Incident) -> Flags:

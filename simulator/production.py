@@ -28,7 +28,7 @@ from simulator.generate import Chunk
 from simulator.pointer import Pointer
 from simulator.rows import times
 from simulator.scenario import Scenario
-from simulator.versions import wrong_version
+from simulator.versions import first_version, wrong_version
 
 LATENCY = (900, 3_800)  # µs from click to decision: least, most
 BY = "release"
@@ -62,7 +62,8 @@ class Production:
         self._lake, self._scenario, self._pointer = lake, scenario, pointer
         self._timeline = scenario.timeline
         self._healthy, self._threads = healthy, threads
-        self._version = healthy
+        self._first = first_version(lake, scenario, healthy)
+        self._version: ModelVersion | None = None  # what stands in production
         snapshot = Snapshot.take(lake)
         self._right = Counters(snapshot, healthy.spec, threads)
         self._live = None
@@ -71,8 +72,14 @@ class Production:
 
     def turn(self, at: int) -> None:
         """Do what is done at the beginning of a chunk: train, promote, roll back."""
+        if self._version is None:
+            self._version = self._standing(at)
         if at == self._scenario.span.start:
-            self._promote(self._healthy, at, "first version")
+            self._promote(self._first, at, "first version")
+        elif at == self._scenario.promoted_at:
+            self._promote(
+                self._healthy, at, f"catches more than {self._first.name} at the same FPR"
+            )
         for incident in self._timeline:
             if incident.version is None:
                 continue
@@ -103,7 +110,7 @@ class Production:
         self, clicks: pa.Table, read: Features, present: Sequence[Incident]
     ) -> pa.RecordBatch:
         """Return what the service logs of clicks by the features that it read."""
-        version = self._version
+        version = self._version or self._healthy
         facts = np.zeros((len(version.spec.facts), len(clicks)), np.int32)
         reals = np.zeros((len(version.spec.reals), len(clicks)), np.float32)
         features = overlay(version.spec, Features(facts, reals), self._healthy.spec, read)
@@ -116,6 +123,12 @@ class Production:
         look_back = self._healthy.spec.look_back
         reached = [each for each in self._timeline if each.reaches(at, look_back)]
         return reached[-1].incident_id if reached else None
+
+    def _standing(self, at: int) -> ModelVersion:
+        """Return what stood in production before `at`."""
+        wrong = [each for each in self._timeline if each.version and each.goes_on(at - 1)]
+        usual = self._healthy if at > self._scenario.promoted_at else self._first
+        return self._make(wrong[-1]) if wrong else usual
 
     def _make(self, incident: Incident) -> ModelVersion:
         return wrong_version(self._lake, incident, self._healthy, self._scenario)

@@ -58,14 +58,20 @@ def _one(place: str, data: object, kinds: Mapping[str, type[Settings]]) -> Setti
         raise ValueError(f"{place} ({kind}): {problems(exc)}") from exc
 
 
+Architecture = Literal["mlp", "logistic", "velocity", "dcn"]
+
+
 class ProductionSettings(Settings):
     """How the version that decides rightly is made: trained on the days before the start.
 
-    Of robots that come and go, those days have each one daily, at its hours.
+    Of robots that come and go, those days have each one daily, at its hours. With `earlier`, a
+    version of that architecture stands until `promoted_hour`.
     """
 
     history_days: int = Field(default=3, ge=1, le=60)
-    architecture: Literal["mlp", "logistic", "velocity", "dcn"] = "mlp"
+    architecture: Architecture = "mlp"
+    earlier: Architecture | None = None
+    promoted_hour: float = Field(default=0, ge=0)
     spec: str = "default"
     fpr_budget: float = Field(default=0.01, gt=0, le=1)
     seed: int = Field(default=0, ge=0, lt=2**32)
@@ -127,6 +133,12 @@ class Scenario(Settings):
         versions = {each.incident_id: f"v{n}" for n, each in enumerate(promoting, start=2)}
         return tuple(replace(each, version=versions.get(each.incident_id)) for each in found)
 
+    @property
+    def promoted_at(self) -> int:
+        """When the healthy version is promoted, µs."""
+        hours = self.production.promoted_hour if self.production else 0.0
+        return self.span.start + round(hours * HOUR)
+
     def _incident(self, number: int, settings: IncidentSettings) -> Incident:
         start = self.span.start + round(settings.begins_hour * HOUR)
         return Incident(
@@ -180,6 +192,13 @@ def parse_scenario(data: Mapping[str, object], where: str) -> Scenario:
     if scenario.incidents and scenario.production is None:
         raise BadScenario(f"scenario {where}: incidents need a [production] that decides; add one")
     if scenario.production is not None:
+        if (scenario.promoted_at > scenario.span.start) != (
+            scenario.production.earlier is not None
+        ):
+            raise BadScenario(
+                f"scenario {where}: production: earlier and promoted_hour go together: give both "
+                "or neither"
+            )
         try:
             check_incidents(scenario.timeline, scenario.span, load_spec(scenario.production.spec))
         except (BadSpec, ValueError) as exc:

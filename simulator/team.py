@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from math import ceil
-from typing import Protocol, Self
+from typing import ClassVar, Protocol, Self
 
 from pydantic import Field, model_validator
 
@@ -26,6 +26,8 @@ class RobotSettings(Settings):
     click is followed by a purchase. `begins_hour` and `hours` (both or neither) are counted from
     the simulation's start. `aims` are the ids of the only campaigns that it clicks.
     """
+
+    learns: ClassVar[bool] = False  # whether what it does depends on its bills
 
     kind: str
     share: float = Field(gt=0, le=10)

@@ -21,7 +21,7 @@ from simulator.columns import DEVICES, HOUR
 from simulator.fault import Incident, Retrained, Retyped
 from simulator.scenario import ProductionSettings, Scenario
 
-HEALTHY = "v1"
+EARLIER, HEALTHY = "v0", "v1"
 Simulate = Callable[[Lake, Scenario], object]
 
 
@@ -42,10 +42,17 @@ def healthy_version(lake: Lake, scenario: Scenario, simulate: Simulate) -> Model
         before = Lake.create(Path(scratch) / "before", lake.config.currency)
         simulate(before, past)
         spec = load_spec(production.spec)
-        _train(before, HEALTHY, past.span, spec, production)
+        if production.earlier:
+            _train(before, EARLIER, past.span, spec, production, production.earlier)
+        _train(before, HEALTHY, past.span, spec, production, production.architecture)
         with writing(models_folder(lake)):
             shutil.copytree(models_folder(before), models_folder(lake), dirs_exist_ok=True)
     return registry.load(HEALTHY)
+
+
+def first_version(lake: Lake, scenario: Scenario, healthy: ModelVersion) -> ModelVersion:
+    """Return what stands at the start: the healthy version, or the one before it."""
+    return open_registry(lake).load(EARLIER) if _production(scenario).earlier else healthy
 
 
 def history(scenario: Scenario) -> Scenario:
@@ -85,9 +92,8 @@ def wrong_version(
         case Retrained() as made:
             end = incident.trained_at
             span = Span(end - round(made.hours * HOUR), end)
-            return _train(
-                lake, name, span, leaner(healthy.spec, made.leaves_out), _production(scenario)
-            )
+            spec, production = leaner(healthy.spec, made.leaves_out), _production(scenario)
+            return _train(lake, name, span, spec, production, production.architecture)
         case Retyped() as made:
             return _retype(lake, name, healthy, made)
         case None:
@@ -131,10 +137,15 @@ def _retype(lake: Lake, name: str, healthy: ModelVersion, made: Retyped) -> Mode
 
 
 def _train(
-    lake: Lake, name: str, span: Span, spec: Spec, production: ProductionSettings
+    lake: Lake,
+    name: str,
+    span: Span,
+    spec: Spec,
+    production: ProductionSettings,
+    architecture: str,
 ) -> ModelVersion:
     settings = Settings(seed=production.seed, fpr_budget=production.fpr_budget)
-    request = Request(name, span, spec, production.architecture, settings)
+    request = Request(name, span, spec, architecture, settings)
     version, _ = train_version(lake, Snapshot.take(lake), request, _no_units, _no_epoch)
     return version
 

@@ -11,10 +11,12 @@ from dataclasses import dataclass, field
 
 from replay.lake import Lake
 from replay.snapshot import Snapshot, connect
+from replay.span import Span
 from simulator.errors import DaysTaken
 from simulator.generate import Chunk, ahead, chunk_spans, chunks
 from simulator.incident_rows import incident_rows
 from simulator.landing import Landing
+from simulator.mark import write_mark
 from simulator.memory import share_one_heap
 from simulator.pointer import Pointer
 from simulator.production import Production
@@ -45,38 +47,41 @@ def simulate(
     scenario: Scenario,
     pointer: Pointer | None = None,
     *,
+    since: int | None = None,
     chunk_hours: int | None = None,
     threads: int = 2,
     advance: Callable[[int], None] = lambda _: None,
 ) -> Written:
     """Write a scenario's clicks, purchases, profiles and truth to a lake, and what was decided.
 
-    A scenario with a [production] needs the `pointer` that it moves. Raises DaysTaken, and writes
-    nothing, where the lake already has clicks in that time.
+    A scenario with a [production] needs the `pointer` that it moves. With `since` (µs) the lake has
+    the scenario's rows up to then, and gets those that follow, as if all had been written at once.
+    Raises DaysTaken, and writes nothing, where the lake already has clicks in the time to write.
     """
     share_one_heap()
     world = make_world(scenario)
-    spans = chunk_spans(world, chunk_hours)
-    writer = f"simulate/{_name(scenario)}/{chunk_hours}"
+    writer = f"simulate/{_name(scenario)}/{chunk_hours}" + (f"/{since}" if since else "")
     written = Written()
     with lake.lock():
-        _refuse_taken(lake, scenario, writer, len(spans))
+        _refuse_taken(lake, scenario, writer, since, len(chunk_spans(world, chunk_hours, since)))
         healthy = healthy_version(lake, scenario, simulate) if scenario.production else None
-        _write_profiles(lake, world, writer)
-        lake.append("incident_truth", [incident_rows(scenario)], (writer, 1))
+        _write_profiles(lake, world, writer, since)
+        if since is None:
+            lake.append("incident_truth", [incident_rows(scenario)], (writer, 1))
         production = None
         if healthy is not None:
             production = Production(lake, scenario, healthy, _needed(pointer), threads)
-        landing = Landing(lake, world, writer, production)
-        if production:
-            drawn = chunks(world, chunk_hours, threads, landing.bills)
-        else:
-            drawn = ahead(chunks(world, chunk_hours, threads))
-        for number, chunk in enumerate(drawn, start=1):
-            written.purchases += landing.land(number, chunk)
-            written.count(world, chunk)
+        landing = Landing(lake, world, writer, production, since or 0)
+        bills = landing.bills if production else None
+        drawn = chunks(world, chunk_hours, threads, bills, since)
+        for chunk in drawn if production else ahead(drawn):
+            purchases = landing.land(chunk)
+            if chunk.span.end > (since or 0):
+                written.purchases += purchases
+                written.count(world, chunk)
             advance(len(chunk.clicks))
         landing.close()
+        write_mark(lake, scenario)
     return written
 
 
@@ -90,22 +95,27 @@ def _name(scenario: Scenario) -> str:
     return hashlib.sha256(scenario.model_dump_json().encode()).hexdigest()[:16]
 
 
-def _refuse_taken(lake: Lake, scenario: Scenario, writer: str, total: int) -> None:
+def _refuse_taken(
+    lake: Lake, scenario: Scenario, writer: str, since: int | None, total: int
+) -> None:
     """Refuse where clicks stand in the span, unless they are this simulation's own first part."""
     done = lake.transaction("clicks", writer) or 0
     if 0 < done < total:
         return
-    source = Snapshot.take(lake).source("clicks", scenario.span)
+    span = scenario.span if since is None else Span(since, scenario.span.end)
+    source = Snapshot.take(lake).source("clicks", span)
     with connect() as connection:
         row = connection.execute(f"SELECT count(*) FROM {source}").fetchone()
     if row and row[0]:
         raise DaysTaken(
-            f"{lake.home} already has {row[0]:,} clicks in {scenario.span}; "
-            "simulate other days with --start, or another lake with --home"
+            f"{lake.home} already has {row[0]:,} clicks in {span}; go on after them with "
+            "--append, simulate other days with --start, or another lake with --home"
         )
 
 
-def _write_profiles(lake: Lake, world: World, writer: str) -> None:
-    lake.append("profiles_ip", ip_rows(world), (writer, 1))
-    for number, valid_from in enumerate(snapshot_times(world), start=1):
+def _write_profiles(lake: Lake, world: World, writer: str, since: int | None) -> None:
+    if since is None:
+        lake.append("profiles_ip", ip_rows(world), (writer, 1))
+    nights = [night for night in snapshot_times(world) if since is None or night >= since]
+    for number, valid_from in enumerate(nights, start=1):
         lake.append("profiles_user", user_rows(world, valid_from), (writer, number))

@@ -10,7 +10,8 @@ import sys
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from recovery.production import promote
+from recovery.production import promote, rollback
+from simulator.pointer import Pointer
 from simulator.sample import build_sample, digest_sample
 
 FOLDER = Path(__file__).parent
@@ -21,7 +22,7 @@ def build() -> dict[str, str]:
     """Replace the sample lake and its digests."""
     with TemporaryDirectory() as scratch:
         built = Path(scratch) / "lake"
-        build_sample(built, Path(scratch), promote)
+        build_sample(built, Pointer(promote, rollback))
         digests = digest_sample(built)
         forget_place(built)
         shutil.rmtree(LAKE, ignore_errors=True)
@@ -40,7 +41,7 @@ def differences() -> list[str]:
     """Rebuild, and name the tables whose rows differ from digest.json, here or in the rebuild."""
     with TemporaryDirectory() as scratch:
         built = Path(scratch) / "lake"
-        build_sample(built, Path(scratch), promote)
+        build_sample(built, Pointer(promote, rollback))
         rebuilt = digest_sample(built)
     kept, listed = digest_sample(LAKE), json.loads(DIGESTS.read_text())
     names = sorted({*kept, *listed, *rebuilt})

@@ -8,7 +8,7 @@ agents. Where not, it is bolder again, by less. Without bills it stays as it beg
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import ClassVar, Literal
 
 import numpy as np
 from pydantic import Field
@@ -29,6 +29,8 @@ class Adaptive(Hosted):
     `tolerance` is the share of invalidated clicks that it puts up with. Its rate is multiplied by
     `back_off` where it was caught and by `recover` where not, and stays between `least` and 1.
     """
+
+    learns: ClassVar[bool] = True
 
     kind: Literal["adaptive"] = "adaptive"
     mean_session: float = Field(default=20, ge=1, le=100)

@@ -6,12 +6,21 @@ from pathlib import Path
 import pytest
 
 from simulator.errors import BadScenario, UnknownScenario
+from simulator.fault import IncidentSettings
+from simulator.incidents import INCIDENTS
 from simulator.robots import ROBOTS
 from simulator.scenario import load_scenario, shipped
 from simulator.team import RobotSettings
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
 PLAIN = 'title = "t"\nstart = 2026-03-01\n'
+PRODUCTION = PLAIN + "[production]\n"
+DOWN = '[[incidents]]\nkind = "service_down"\nbegins_hour = 30\nhours = 2\n'
+
+
+def incident(kind: str, keys: str = "") -> str:
+    """Write an incident of one kind with some keys."""
+    return f'[[incidents]]\nkind = "{kind}"\nbegins_hour = 30\nhours = 2\n{keys}\n'
 
 
 def load(tmp_path: Path, text: str) -> None:
@@ -41,6 +50,15 @@ def test_the_index_of_robots_names_each_once_and_by_its_settings() -> None:
         assert issubclass(robot.settings, RobotSettings)
 
 
+def test_the_index_of_incidents_names_each_once_and_by_its_settings() -> None:
+    names = [incident.name for incident in INCIDENTS]
+    assert len(set(names)) == len(names)
+    assert set(names) <= set(shipped())
+    for incident in INCIDENTS:
+        assert incident.settings.model_fields["kind"].default == incident.name
+        assert issubclass(incident.settings, IncidentSettings)
+
+
 def test_an_unknown_name_comes_with_the_nearest() -> None:
     with pytest.raises(UnknownScenario, match="Did you mean burst"):
         load_scenario("burts")
@@ -61,6 +79,31 @@ def test_an_unknown_name_comes_with_the_nearest() -> None:
         (PLAIN + "days = 0", "days"),
         ('title = "t"\nstart = 2026-03-01T00:30:00Z', "whole hour"),
         (PLAIN + '[humans.zones]\n"30" = 1.0', "-12 to 14"),
+        (PLAIN + '[[incidents]]\nkind = "bad_modle"', "incident 1: no kind named 'bad_modle'. Did"),
+        (PLAIN + DOWN, r"need a \[production\]"),
+        (PRODUCTION + DOWN.replace("hours", "huors"), "incident 1 .service_down.: no key named"),
+        (PRODUCTION + DOWN.replace("= 2", "= -2"), "incident 1 .service_down.: hours"),
+        (PRODUCTION + DOWN.replace("30", "48"), "begins_hour 48 is not before the end: 48 hours"),
+        (PRODUCTION + 'spec = "defualt"', "no spec named 'defualt'"),
+        (PRODUCTION + "fpr_budget = 0", "production.fpr_budget"),
+        (
+            PRODUCTION + incident("feature_zero", 'features = ["click_ip_1h"]'),
+            "no feature named 'click_ip_1h'. Did you mean clicks_ip_1h",
+        ),
+        (
+            PRODUCTION + incident("bad_model", 'leaves_out = ["ipp"]'),
+            "the spec has no feature of 'ipp'. Did you mean ip",
+        ),
+        (
+            PRODUCTION + incident("bad_model", "train_hours = 40"),
+            r"incident 1 .bad_model.: trained on 40 h that begin 10 h before the start",
+        ),
+        (
+            PRODUCTION + incident("bad_model") + incident("threshold_mistyped"),
+            "incident 1 .bad_model. and incident 2 .threshold_mistyped. put a version",
+        ),
+        (PRODUCTION + incident("clock_step", "minutes = 0"), "0 minutes is none"),
+        (PRODUCTION + incident("log_twice", "after_minutes = 5"), "after_minutes"),
         ("title = ", "not TOML"),
         ("start = 2026-03-01", "title"),
     ],
