@@ -215,6 +215,7 @@ class Lake:
         table = TABLES[name]
         delta = self.delta(name)
         if delta is None:
+            read_config(self.home)  # raises: a lake that is away must not be begun anew
             delta = DeltaTable.create(
                 self.home / table.name,
                 with_date(table.schema),

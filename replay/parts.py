@@ -112,7 +112,7 @@ class _PartWriter:
         self._table = table
         self._path = path
         self._final = folder / path
-        self._final.parent.mkdir(parents=True, exist_ok=True)
+        self._final.parent.mkdir(exist_ok=True)  # never a lake that was moved away meanwhile
         self._temporary = self._final.with_suffix(".writing")
         self._schema = schema if table.open_columns else table.schema
         self._writer = pq.ParquetWriter(self._temporary, self._schema, compression="zstd")
