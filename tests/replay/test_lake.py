@@ -14,7 +14,7 @@ from deltalake import DeltaTable
 
 from replay.errors import LakeBusy, LakeUnwritable, NotALake
 from replay.lake import Lake
-from replay.parts import iso_milliseconds
+from replay.parts import iso_milliseconds, write_parts
 from replay.snapshot import Snapshot
 from replay.tables import CLICKS, PROFILES_USER
 from tests.lakes import add_rows, click, make_lake, to_table
@@ -99,6 +99,20 @@ for k in range(5):
     writers = [subprocess.Popen([sys.executable, "-c", script, name]) for name in "ab"]
     assert [writer.wait() for writer in writers] == [0, 0]
     assert clicks(lake) == 10
+
+
+def test_a_lake_moved_away_is_not_begun_anew(tmp_path: Path) -> None:
+    lake = Lake.create(tmp_path / "lake", "USD")
+    lake.home.rename(tmp_path / "elsewhere")
+    with pytest.raises(NotALake):
+        lake.append("clicks", batches(FIRST), ("w", 1))
+    assert not lake.home.exists()
+
+
+def test_a_file_is_not_written_for_a_table_moved_away(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError):
+        list(write_parts(tmp_path / "lake" / "clicks", CLICKS, batches(FIRST), "stem"))
+    assert not list(tmp_path.iterdir())
 
 
 def test_profiles_widen_the_table_and_keep_earlier_versions(tmp_path: Path) -> None:
