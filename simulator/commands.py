@@ -97,12 +97,17 @@ def _asked(
 ) -> tuple[int | None, Scenario]:
     """Return the scenario to write, and from when on (µs): after the days of `lake`, if any."""
     if lake is None:
-        return None, load_scenario(name, given)
+        return None, _loaded(name, given, scale)
     more = given.get("days", 1)
-    own = load_scenario(name, {k: v for k, v in given.items() if k != "days"})
+    own = _loaded(name, {k: v for k, v in given.items() if k != "days"}, scale)
     before = days_written(lake, own)
     since = to_micros(own.start + timedelta(days=before))
-    return since, load_scenario(name, {**given, "days": before + more})
+    return since, _loaded(name, {**given, "days": before + more}, scale)
+
+
+def _loaded(name: str, given: dict[str, Any], scale: float | None) -> Scenario:
+    scenario = load_scenario(name, given)
+    return scenario if scale is None else scaled(scenario, scale)
 
 
 def _start(text: str | None) -> datetime | None:

@@ -172,23 +172,8 @@ def parse_scenario(data: Mapping[str, object], where: str) -> Scenario:
         scenario = Scenario.model_validate(dict(data))
     except ValidationError as exc:
         raise BadScenario(f"scenario {where}: {problems(exc)}") from exc
-    for number, robot in enumerate(scenario.robots, start=1):
-        place = f"scenario {where}: robot {number} ({robot.kind})"
-        if robot.aims:
-            _check_aims(robot.aims, campaign_ids(scenario.market), place)
-        active = robot.active()
-        if active and active[0] >= len(scenario.hours):
-            raise BadScenario(
-                f"{place}: begins_hour {active[0]:g} is not "
-                f"before the end: {len(scenario.hours)} hours are simulated; give more --days"
-            )
-    for number, surge in enumerate(scenario.humans.surges, start=1):
-        if surge.begins_hour >= len(scenario.hours):
-            raise BadScenario(
-                f"scenario {where}: surge {number} ({surge.kind}): begins_hour "
-                f"{surge.begins_hour:g} is not before the end: {len(scenario.hours)} hours are "
-                "simulated; give more --days"
-            )
+    _check_robots(scenario, where)
+    _check_surges(scenario, where)
     if scenario.incidents and scenario.production is None:
         raise BadScenario(f"scenario {where}: incidents need a [production] that decides; add one")
     if scenario.production is not None:
@@ -204,6 +189,29 @@ def parse_scenario(data: Mapping[str, object], where: str) -> Scenario:
         except (BadSpec, ValueError) as exc:
             raise BadScenario(f"scenario {where}: {exc}") from exc
     return scenario
+
+
+def _check_robots(scenario: Scenario, where: str) -> None:
+    for number, robot in enumerate(scenario.robots, start=1):
+        place = f"scenario {where}: robot {number} ({robot.kind})"
+        if robot.aims:
+            _check_aims(robot.aims, campaign_ids(scenario.market), place)
+        active = robot.active()
+        if active and active[0] >= len(scenario.hours):
+            raise BadScenario(
+                f"{place}: begins_hour {active[0]:g} is not "
+                f"before the end: {len(scenario.hours)} hours are simulated; give more --days"
+            )
+
+
+def _check_surges(scenario: Scenario, where: str) -> None:
+    for number, surge in enumerate(scenario.humans.surges, start=1):
+        if surge.begins_hour >= len(scenario.hours):
+            raise BadScenario(
+                f"scenario {where}: surge {number} ({surge.kind}): begins_hour "
+                f"{surge.begins_hour:g} is not before the end: {len(scenario.hours)} hours are "
+                "simulated; give more --days"
+            )
 
 
 def _check_aims(aims: Sequence[str], known: list[str], place: str) -> None:
