@@ -106,7 +106,7 @@ def _by_date(batch: pa.RecordBatch, time: str) -> Iterator[tuple[str, pa.RecordB
 
 
 def _repeating(schema: pa.Schema, table: Table) -> list[str]:
-    """Name the columns whose values repeat; a dictionary of a table's order costs and saves none."""
+    """Name the columns whose values repeat; a dictionary of what orders a table saves nothing."""
     return [
         f"{field.name}.list.element" if pa.types.is_list(field.type) else field.name
         for field in schema
