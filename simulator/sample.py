@@ -2,9 +2,9 @@
 
 It is the scenario `sample`. `v0` and `v1` were trained on the five days before the log begins. `v2`
 was trained on the log itself while purchases made in the app had not landed, and it was made lean:
-it has no features of addresses. So it takes everybody who clicks in the app for a robot, and
-does not see robots that spread over many addresses. It was promoted at 14:00 on the last day; the
-log ends at 20:00.
+it has no features of addresses. So it takes nearly everybody who clicks in the app for a robot, and
+does not see a burst of robots who share few addresses. It was promoted at 14:00 on the last day;
+the log ends at 20:00.
 """
 
 from collections.abc import Mapping, Sequence
