@@ -78,8 +78,8 @@ def test_the_readme_tells_the_truth_of_the_sample(replayed: tuple[Path, str]) ->
         """
     ).fetchall()[0]
     told = " ".join(README.split())
-    assert wrong == (0, 0)
-    assert "all of the 2,009 are robots' clicks and all of the 664 are people's" in told
+    assert wrong == (1948 - 1946, 717 - 714)
+    assert "1,946 of the 1,948 are robots' clicks and 714 of the 717 are people's" in told
 
 
 def test_every_make_target_stands_in_the_makefile_help() -> None:

@@ -105,9 +105,9 @@ def test_v2_hurts_people_in_the_app_and_misses_the_burst(sample: Snapshot) -> No
         """,
     )
     shares = {(str(kind), bool(app)): float(str(share)) for kind, app, _, share in rows}
-    assert shares["human", True] == 1
-    assert shares["human", False] < 0.05
-    assert shares["burst", False] < 0.03
+    assert shares["human", True] > 0.85
+    assert shares["human", False] < 0.07
+    assert shares["burst", False] < 0.04
 
 
 def test_the_truth_says_when(sample: Snapshot) -> None:
