@@ -159,10 +159,7 @@ class _Replayer:
     def _logged(self, piece: ClickSlice, found: Features) -> tuple[Features, Sequence[int]]:
         """Return the logged features where there are any, and which clicks have none."""
         spec = self._plan.version.spec
-        wanted = pa.table(
-            {"place": np.arange(len(piece.clicks)), "click_id": piece.clicks["click_id"]}
-        )
-        rows = self._comparison.logged(piece.span, wanted)
+        rows = self._comparison.logged(piece.span, piece.clicks["click_id"])
         result = Features(found.facts.copy(), found.reals.copy())
         lacking = np.ones(len(rows), np.bool_)
         for other in self._plan.specs:
@@ -175,7 +172,7 @@ class _Replayer:
 
     def _explain(self, piece: ClickSlice, changed: pa.Table) -> pa.Table:
         """Add cause and outcome to the changes."""
-        logged = self._comparison.logged(piece.span, changed.select(["place", "click_id"]))
+        logged = self._comparison.logged(piece.span, changed["click_id"])
         for column in ("spec_digest", "facts", "reals", "model_version"):
             changed = changed.append_column(column, logged[column])
         causes = self._attribution.causes(changed, piece.clicks, piece.features)

@@ -143,8 +143,7 @@ class _Judging:
             for number in range(len(self._plan.versions))
         ]
         places = np.unique(np.concatenate(changed))
-        asked = judged.select(["place", "click_id"]).take(places)
-        logged = self._comparison.logged(piece.span, asked)
+        logged = self._comparison.logged(piece.span, judged["click_id"].take(places))
         pairs = zip(self._attributions, changed, strict=True)
         for number, (attribution, mine) in enumerate(pairs):
             theirs = logged.take(np.searchsorted(places, mine)).select(LOGGED_COLUMNS)
