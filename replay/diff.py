@@ -98,12 +98,12 @@ class Comparison:
         mine = clicks["click_id"]
         places = _places(mine, rows)
         found = rows.select(list(STANDING)).take(places)
-        production = found["decision"].cast(pa.string())
-        effective = pc.coalesce(self._published(span, mine), production)
+        production = found["decision"]
+        effective = self._effective(span, mine, production)
         for name, values in (
             ("production", production),
             ("effective", effective),
-            ("production_model", found["model_version"].cast(pa.string())),
+            ("production_model", found["model_version"]),
             ("production_probability", found["probability"]),
         ):
             clicks = clicks.append_column(name, values)
@@ -121,13 +121,16 @@ class Comparison:
         self._connection.unregister("wanted")
         return found
 
-    def _published(self, span: Span, click_ids: pa.ChunkedArray) -> pa.ChunkedArray:
-        """Return the latest verdict on each click; null where there is none."""
+    def _effective(
+        self, span: Span, click_ids: pa.ChunkedArray, production: pa.ChunkedArray
+    ) -> pa.ChunkedArray:
+        """Return the latest verdict on each click, or what production decided."""
         if not self._snapshot.rows("verdicts", span):
-            return pa.chunked_array([pa.nulls(len(click_ids), pa.string())])
+            return production
         query = _EFFECTIVE.format(verdicts=self._snapshot.source("verdicts", span))
         verdicts = self._connection.sql(query).to_arrow_table()
-        return verdicts["decision"].take(pc.index_in(click_ids, value_set=verdicts["click_id"]))
+        latest = verdicts["decision"].take(pc.index_in(click_ids, value_set=verdicts["click_id"]))
+        return pc.coalesce(latest, production.cast(pa.string())).dictionary_encode()
 
 
 def _places(click_ids: pa.ChunkedArray, rows: pa.Table) -> pa.Array | NDArray[np.int64]:

@@ -14,6 +14,7 @@ from replay.span import Span, to_micros
 
 ORDER_COLUMNS = ("ts", "seq", "click_id")
 CHOSEN = "chosen"
+REPEATING = ("device", "advertiser_id", "campaign_id", "ad_id")  # left dictionary-encoded
 HOUR = 3_600_000_000
 SLICE_LENGTHS = (*(HOUR * k for k in (24, 12, 6, 3, 1)), *(HOUR // k for k in (2, 4, 12, 60)))
 SLICE_CLICKS = 750_000
@@ -25,8 +26,9 @@ class SliceRows:
     """The clicks of one slice of time.
 
     `clicks` is in log order: ts (int64 µs), seq, click_id, the columns asked for, and `chosen`
-    where it was asked for. `keys` holds the key columns, dictionary-encoded, as the files hold
-    them; `order` says which of its rows each click in log order is, None where they agree.
+    where it was asked for; REPEATING columns are dictionary-encoded. `keys` holds the key columns,
+    dictionary-encoded, as the files hold them; `order` says which of its rows each click in log
+    order is, None where they agree.
     """
 
     clicks: pa.Table
@@ -105,15 +107,18 @@ class ClickReader:
         self._chosen = chosen
         self._threads = threads
         names = dict.fromkeys([*self._columns, *self._keys])
-        self._empty = empty_table(snapshot.pinned["clicks"].schema, names, self._keys)
-        self._groups = RowGroups(snapshot.pinned["clicks"], names, self._keys, threads)
+        encoded = [name for name in names if name in REPEATING or name in self._keys]
+        self._empty = empty_table(snapshot.pinned["clicks"].schema, names, encoded)
+        self._groups = RowGroups(snapshot.pinned["clicks"], names, encoded, threads)
 
     def read(self, span: Span) -> SliceRows:
         """Return the clicks of `span`."""
         rows = pa.concat_tables([self._empty, *self._groups.within(span)])
         clicks = rows.select(self._columns)
         for number, name in enumerate(self._columns):
-            if name in self._keys:
+            if name in REPEATING:
+                clicks = clicks.set_column(number, name, clicks[name].unify_dictionaries())
+            elif name in self._keys:
                 clicks = clicks.set_column(number, name, clicks[name].cast(pa.string()))
         clicks = clicks.set_column(0, "ts", clicks["ts"].cast(pa.int64()))
         if self._chosen:

@@ -133,7 +133,7 @@ class _Replayer:
                 "probability": pa.array(decisions.probability, from_pandas=True),
                 "threshold": decisions.threshold,
                 "slice": decisions.slices,
-                "decision": pa.array(decisions.words, pa.string()),
+                "decision": decisions.words,
                 "borderline": decisions.borderline,
                 "unseen_slice": decisions.unseen,
                 "purchased": pc.is_in(piece.clicks["click_id"], value_set=self._plan.purchases),

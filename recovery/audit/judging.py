@@ -127,7 +127,7 @@ class _Judging:
             found = piece.features[version.spec.digest]
             made = decide(version, clicks, found.facts, found.reals, plan.device, plan.threads)
             columns |= {
-                f"decision_{number}": pa.array(made.words, pa.string()),
+                f"decision_{number}": made.words,
                 f"probability_{number}": pa.array(made.probability, from_pandas=True),
                 f"threshold_{number}": made.threshold,
                 f"slice_{number}": made.slices,
