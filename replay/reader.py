@@ -17,7 +17,7 @@ CHOSEN = "chosen"
 REPEATING = ("device", "advertiser_id", "campaign_id", "ad_id")  # left dictionary-encoded
 HOUR = 3_600_000_000
 SLICE_LENGTHS = (*(HOUR * k for k in (24, 12, 6, 3, 1)), *(HOUR // k for k in (2, 4, 12, 60)))
-SLICE_CLICKS = 750_000
+SLICE_CLICKS = 400_000
 STRADDLING_GROUPS = 8  # row groups kept for the next slice; more are read again
 
 

@@ -7,6 +7,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from replay.ahead import ahead
 from replay.causes import Attribution
 from replay.diff import Comparison
 from replay.engine import Features
@@ -112,7 +113,7 @@ def replay(plan: Plan, advance: Callable[[int], None]) -> Iterator[Replayed]:
         advance=advance,
     )
     replayer = _Replayer(plan)
-    for piece in slices:
+    for piece in ahead(slices):
         yield replayer.replay(piece)
 
 

@@ -10,6 +10,7 @@ from decimal import Decimal, InvalidOperation
 import duckdb
 import pyarrow.compute as pc
 
+from replay.ahead import ahead
 from replay.coverage import Coverage, cover
 from replay.diff import production_models
 from replay.errors import BadQuery
@@ -155,7 +156,7 @@ def execute(prepared: Prepared, advance: Callable[[int], None]) -> tuple[RunMani
         new_run(prepared.lake, run_id) as folder,
         connect() as connection,
     ):
-        for number, piece in enumerate(replay(plan, count)):
+        for number, piece in enumerate(ahead(replay(plan, count))):
             folder.write_part("decisions", number, piece.decisions)
             folder.write_part("changes", number, piece.changes)
             replayed += piece.decisions.num_rows
