@@ -15,11 +15,11 @@ import pyarrow.compute as pc
 from replay.lake import Lake
 from simulator.bills import Bills
 from simulator.columns import DEVICES, HOUR, Clicks, concatenate
+from simulator.decider import Decider
 from simulator.delivery import IMPORT, Delivery, delivery
 from simulator.draw import Flags
 from simulator.fault import Incident, Retrained
 from simulator.generate import Chunk, ahead
-from simulator.production import Production
 from simulator.rows import click_rows, purchase_rows, truth_rows
 from simulator.world import World
 
@@ -35,7 +35,7 @@ class Landing:
     lake: Lake
     world: World
     writer: str
-    production: Production | None = None
+    production: Decider | None = None
     since: int = 0
     bills: Bills = field(default_factory=Bills)
     _late: list[tuple[int, Chunk, Delivery]] = field(default_factory=list)  # lands at, …
