@@ -49,6 +49,10 @@ class Clicks:
 
     def take(self, rows: npt.NDArray[Any] | slice) -> "Clicks":
         """Return the rows that an index array, a mask or a slice selects."""
+        if not isinstance(rows, slice) and rows.dtype == np.bool_:
+            if rows.all():
+                return self
+            rows = np.flatnonzero(rows)
         return Clicks(**{f.name: getattr(self, f.name)[rows] for f in fields(self)})
 
 
@@ -56,6 +60,16 @@ def concatenate(parts: Sequence[Clicks]) -> Clicks:
     """Return the parts after one another; there must be at least one."""
     return Clicks(
         **{f.name: np.concatenate([getattr(p, f.name) for p in parts]) for f in fields(Clicks)}
+    )
+
+
+def joined(parts: Sequence[Clicks], rows: Ints) -> Clicks:
+    """Return these rows of the parts after one another, in the order given."""
+    return Clicks(
+        **{
+            f.name: np.concatenate([getattr(p, f.name) for p in parts]).take(rows)
+            for f in fields(Clicks)
+        }
     )
 
 
