@@ -22,7 +22,7 @@ from simulator.rhythm import DAY_HOURS, volume
 from simulator.scenario import Scenario
 from simulator.world import CLICK_SALT, World
 
-CHUNK_CLICKS = 250_000  # about: three chunks exist at once, and a chunk is a commit
+CHUNK_CLICKS = 500_000  # about: some chunks exist at once, and each is a commit
 WARM_HOURS = 80  # a purchase comes at most 72 h after its click, and so does a log that is late
 
 Item = TypeVar("Item")
