@@ -63,16 +63,6 @@ def concatenate(parts: Sequence[Clicks]) -> Clicks:
     )
 
 
-def joined(parts: Sequence[Clicks], rows: Ints) -> Clicks:
-    """Return these rows of the parts after one another, in the order given."""
-    return Clicks(
-        **{
-            f.name: np.concatenate([getattr(p, f.name) for p in parts]).take(rows)
-            for f in fields(Clicks)
-        }
-    )
-
-
 class Billed(NamedTuple):
     """What a bill says of one population's clicks in one hour."""
 

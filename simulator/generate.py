@@ -6,16 +6,17 @@ How long, and how many threads draw, changes no row.
 
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from itertools import pairwise
 from math import ceil
-from typing import TypeVar, cast
+from typing import Any, TypeVar, cast
 
 import numpy as np
+import numpy.typing as npt
 
 from replay.span import Span
 from simulator.bills import Bills
-from simulator.columns import HOUR, SPILL_HOURS, Clicks, joined
+from simulator.columns import HOUR, SPILL_HOURS, Clicks
 from simulator.draw import Ints, Words, mix
 from simulator.fault import Incident
 from simulator.rhythm import DAY_HOURS, volume
@@ -80,7 +81,8 @@ def chunks(
             units = [(population, hour) for hour in hours for population in world.populations]
             pending.extend(pool.map(draw, units))
             clicks = _cut(world, pending, span)
-            pending = [drawn for drawn in pending if drawn.ts.max(initial=0) >= span.end]
+            later = [_later(drawn, span.end) for drawn in pending]
+            pending = [drawn for drawn in later if len(drawn)] or later[:1]
             present = tuple(each for each in timeline if each.goes_on(span.start))
             clock = sum(incident.fault.clock for incident in present)
             ts = stamped(clicks.ts + clock, last_ts)
@@ -91,11 +93,22 @@ def chunks(
 
 
 def _cut(world: World, drawn: Sequence[Clicks], span: Span) -> Clicks:
-    """Return the clicks of a span in log order."""
-    inside = [clicks.take((clicks.ts >= span.start) & (clicks.ts < span.end)) for clicks in drawn]
-    ts = np.concatenate([clicks.ts for clicks in inside])
-    number = np.concatenate([clicks.number for clicks in inside])
-    return joined(inside, log_order(ts - span.start, mix(number ^ world.key(CLICK_SALT))))
+    """Return the clicks of a span in log order; column by column, since hours may be large."""
+    rows = [np.flatnonzero((each.ts >= span.start) & (each.ts < span.end)) for each in drawn]
+
+    def column(name: str) -> npt.NDArray[Any]:
+        pairs = zip(drawn, rows, strict=True)
+        return np.concatenate([getattr(each, name).take(mine) for each, mine in pairs])
+
+    ties = mix(column("number") ^ world.key(CLICK_SALT))
+    order = log_order(column("ts") - span.start, ties)
+    return Clicks(**{field.name: column(field.name).take(order) for field in fields(Clicks)})
+
+
+def _later(drawn: Clicks, end: int) -> Clicks:
+    """Return clicks without those before `end` (µs), or with some where they are few."""
+    rest = drawn.ts >= end
+    return drawn if 2 * np.count_nonzero(rest) > len(drawn) else drawn.take(rest)
 
 
 def log_order(after: Ints, ties: Words) -> Ints:
