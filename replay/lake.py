@@ -105,18 +105,20 @@ class Lake:
         transaction: tuple[str, int],
         metadata: Mapping[str, str] | None = None,
         exclusive: DeltaTable | None = None,
+        opened: DeltaTable | None = None,
     ) -> int:
         """Append rows in one commit, once per transaction; return how many were added.
 
         `batches` come in ascending order of date. `transaction` is (writer, number): where the
         table already holds it, nothing is added and 0 is returned. `exclusive` is the table as
         the caller read it: the commit then fails with LakeBusy if anybody else committed
-        exclusively since, and what it wrote outlasts a power cut. Raises LakeUnwritable where the
-        disk is full or read-only.
+        exclusively since, and what it wrote outlasts a power cut. `opened` is the table where the
+        caller keeps it: a log that grows is then not read from its start for each commit. Raises
+        LakeUnwritable where the disk is full or read-only.
         """
         table = TABLES[name]
         with writing(self.home):
-            delta = exclusive or self.ready(name)
+            delta = exclusive or self._current(name, opened)
             if (delta.transaction_version(transaction[0]) or 0) >= transaction[1]:
                 return 0
             stem = _digest(f"{transaction[0]}/{transaction[1]}")
@@ -147,6 +149,13 @@ class Lake:
             if exclusive is not None:
                 self._keep_log(name, delta)
         return sum(part.rows for part in parts)
+
+    def _current(self, name: str, opened: DeltaTable | None) -> DeltaTable:
+        if opened is None:
+            return self.ready(name)
+        read_config(self.home)  # raises: a lake that was moved away is not written to
+        opened.update_incremental()
+        return opened
 
     def _keep_log(self, name: str, delta: DeltaTable) -> None:
         """Make what was committed since `delta` was opened outlast a power cut."""

@@ -49,6 +49,10 @@ class Clicks:
 
     def take(self, rows: npt.NDArray[Any] | slice) -> "Clicks":
         """Return the rows that an index array, a mask or a slice selects."""
+        if not isinstance(rows, slice) and rows.dtype == np.bool_:
+            if rows.all():
+                return self
+            rows = np.flatnonzero(rows)
         return Clicks(**{f.name: getattr(self, f.name)[rows] for f in fields(self)})
 
 

@@ -11,6 +11,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 Ints = npt.NDArray[np.int64]
+SmallInts = npt.NDArray[np.int32]  # where there is one for each person
 Words = npt.NDArray[np.uint64]
 Flags = npt.NDArray[np.bool_]
 Reals = npt.NDArray[np.float64]
@@ -65,15 +66,16 @@ def mix(values: Words) -> Words:
 
 
 def hex_strings(numbers: Words, key: np.uint64, digits: int = 16, prefix: str = "") -> pa.Array:
-    """Write each number as an opaque string of `digits` ≥ 16 hex digits; one to one under a key.
+    """Write each number as an opaque string of 16 to 32 hex digits; one to one under a key.
 
     >>> hex_strings(np.array([0, 1], np.uint64), np.uint64(7), 20).to_pylist()
     ['12ae30237b17df147dc5', 'd17707977078336c75c5']
     """
-    first = mix(numbers ^ key)
-    words = np.stack([first, mix(first + key)], axis=1)  # (n, 2)
-    raw = words.astype(">u8").view(np.uint8)  # (n, 16)
-    letters = _HEX_PAIRS[raw].view(np.uint8)  # (n, 32)
+    words = mix(numbers ^ key)[:, None]  # (n, 1)
+    if digits > 16:
+        words = np.hstack([words, mix(words + key)])  # (n, 2)
+    raw = words.astype(">u8").view(np.uint8)  # (n, 8) or (n, 16)
+    letters = _HEX_PAIRS[raw].view(np.uint8)  # (n, 16) or (n, 32)
     start = len(prefix)
     text = np.empty((len(numbers), start + digits), np.uint8)
     text[:, :start] = np.frombuffer(prefix.encode(), np.uint8)

@@ -11,15 +11,16 @@ from dataclasses import dataclass, field
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+from deltalake import DeltaTable
 
 from replay.lake import Lake
 from simulator.bills import Bills
 from simulator.columns import DEVICES, HOUR, Clicks, concatenate
+from simulator.decider import Decider
 from simulator.delivery import IMPORT, Delivery, delivery
 from simulator.draw import Flags
 from simulator.fault import Incident, Retrained
 from simulator.generate import Chunk, ahead
-from simulator.production import Production
 from simulator.rows import click_rows, purchase_rows, truth_rows
 from simulator.world import World
 
@@ -35,12 +36,13 @@ class Landing:
     lake: Lake
     world: World
     writer: str
-    production: Production | None = None
+    production: Decider | None = None
     since: int = 0
     bills: Bills = field(default_factory=Bills)
     _late: list[tuple[int, Chunk, Delivery]] = field(default_factory=list)  # lands at, …
     _kept: list[tuple[int, Clicks]] = field(default_factory=list)  # lands at, who bought
     _landed: int = 0
+    _opened: dict[str, DeltaTable] = field(default_factory=dict)
 
     def land(self, chunk: Chunk) -> int:
         """Write one chunk; return how many purchases landed."""
@@ -103,7 +105,10 @@ class Landing:
 
     def _append(self, name: str, chunk: Chunk, batches: Iterable[pa.RecordBatch]) -> None:
         if chunk.span.end > self.since:
-            self.lake.append(name, batches, (self.writer, chunk.number))
+            if name not in self._opened:
+                self._opened[name] = self.lake.ready(name)
+            transaction = (self.writer, chunk.number)
+            self.lake.append(name, batches, transaction, opened=self._opened[name])
 
 
 def _missing(bought: Clicks, incident: Incident) -> Flags:

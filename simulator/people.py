@@ -8,7 +8,7 @@ import numpy as np
 from pydantic import Field, field_validator
 
 from simulator.columns import DEVICES
-from simulator.draw import Flags, Ints, Reals, generator, weighted, weights_of
+from simulator.draw import Flags, Ints, Reals, SmallInts, generator, weighted, weights_of
 from simulator.places import CARRIER_SHARES, CARRIERS, Places, carrier_weights
 from simulator.settings import Settings
 from simulator.surges import Surge
@@ -84,17 +84,17 @@ class People:
     zone_start: Ints  # (zones + 1,) first person of each zone
     zone_sums: Ints  # (zones + 1,) activity of all zones before
     activity: Ints  # (people,) running sums of weights
-    home: Ints  # −1: on the carrier there too
-    office: Ints  # −1: works at home
-    campus: Ints  # −1: no student
-    carrier: Ints  # 0 to CARRIERS − 1
-    device: Ints  # the preferred one
+    home: SmallInts  # −1: on the carrier there too
+    office: SmallInts  # −1: works at home
+    campus: SmallInts  # −1: no student
+    carrier: SmallInts  # 0 to CARRIERS − 1
+    device: SmallInts  # the preferred one
     account: Flags
     comparer: Flags
-    buying: Ints  # propensity to buy, in thousandths of the average
-    account_life: Ints  # days from one account to the next
-    account_born: Ints  # day since the epoch on which one of them began
-    rfm: Ints  # 0 to 100
+    buying: SmallInts  # propensity to buy, in thousandths of the average
+    account_life: SmallInts  # days from one account to the next
+    account_born: SmallInts  # day since the epoch on which one of them began
+    rfm: SmallInts  # 0 to 100
 
     def __len__(self) -> int:
         return len(self.home)
@@ -116,13 +116,13 @@ def make_people(settings: HumanSettings, clicks_per_day: int, seed: int, begin: 
     places = _places(rng, settings, count)
     student = rng.random(count) < settings.students
     weights = np.minimum(1 + rng.pareto(settings.activity_tail, count), ACTIVITY_CAP)
+    activity = np.cumsum(np.rint(weights * 100).astype(np.int64))
     buying = np.minimum(rng.lognormal(-0.5, 1.0, count), 20)
-    life = np.rint(rng.gamma(2, ACCOUNT_DAYS, count)).astype(np.int64) + 1
+    life = (np.rint(rng.gamma(2, ACCOUNT_DAYS, count)) + 1).astype(np.int32)
     rfm = np.log1p(buying) * 30 + rng.normal(20, 10, count)
     devices = [settings.devices.get(name, 0.0) for name in DEVICES]
-    activity = np.cumsum(np.rint(weights * 100).astype(np.int64))
     starts = _zone_starts(settings, count)
-    home = np.sort(rng.integers(0, places.homes, count))
+    home = np.sort(rng.integers(0, places.homes, count)).astype(np.int32)
     return People(
         settings=settings,
         begin=begin,
@@ -131,17 +131,17 @@ def make_people(settings: HumanSettings, clicks_per_day: int, seed: int, begin: 
         zone_start=starts,
         zone_sums=np.concatenate([[0], activity])[starts],
         activity=activity,
-        home=np.where(rng.random(count) < settings.mobile_only, -1, home),
-        office=_offices(rng, places, starts, student),
-        campus=np.where(student, np.arange(count) * places.campuses // count, -1),
-        carrier=weighted(rng, weights_of(CARRIER_SHARES), count),
-        device=weighted(rng, weights_of(devices), count),
+        home=np.where(rng.random(count) < settings.mobile_only, np.int32(-1), home),
+        office=_offices(rng, places, starts, student).astype(np.int32),
+        campus=np.where(student, np.arange(count) * places.campuses // count, -1).astype(np.int32),
+        carrier=weighted(rng, weights_of(CARRIER_SHARES), count).astype(np.int32),
+        device=weighted(rng, weights_of(devices), count).astype(np.int32),
         account=rng.random(count) < settings.accounts,
         comparer=rng.random(count) < settings.comparers,
-        buying=np.rint(buying * 1000).astype(np.int64),
+        buying=np.rint(buying * 1000).astype(np.int32),
         account_life=life,
-        account_born=rng.integers(0, life),
-        rfm=np.clip(np.rint(rfm), 0, 100).astype(np.int64),
+        account_born=rng.integers(0, life.astype(np.int64)).astype(np.int32),
+        rfm=np.clip(np.rint(rfm), 0, 100).astype(np.int32),
     )
 
 

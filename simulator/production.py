@@ -1,7 +1,6 @@
 """Production decisions, as the live service would have logged them, by the batch engine."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
@@ -21,8 +20,9 @@ from scorer.serving.answers import UNAVAILABLE
 from scorer.serving.ports import SCORED
 from scorer.spec import Spec
 from simulator.counters import Counters, LiveStore
+from simulator.decider import Decided
 from simulator.delivery import Delivery
-from simulator.draw import Flags, Ints, mix
+from simulator.draw import Ints, mix
 from simulator.fault import Incident
 from simulator.generate import Chunk
 from simulator.pointer import Pointer
@@ -33,18 +33,6 @@ from simulator.versions import first_version, wrong_version
 LATENCY = (900, 3_800)  # µs from click to decision: least, most
 BY = "release"
 _NAMED = ["seq", "click_id", "device", "logged_in"]
-
-
-@dataclass(frozen=True)
-class Decided:
-    """What production logged of a chunk, and what should have been decided; both in log order.
-
-    `invalid` says of each of the chunk's clicks whether production called it robotic.
-    """
-
-    decisions: pa.RecordBatch
-    truth: pa.RecordBatch
-    invalid: Flags
 
 
 class Production:

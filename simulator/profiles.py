@@ -10,12 +10,13 @@ import pyarrow as pa
 
 from replay.tables import TIMESTAMP
 from simulator.columns import HOUR
-from simulator.draw import Flags, Ints, Words, generator, mix
-from simulator.rows import times
+from simulator.draw import Flags, Ints, SmallInts, Words, generator, mix
+from simulator.rows import times, user_ids
 from simulator.world import World
 
 DAY = 24 * HOUR
 ROBOT_LIFE = 60  # days after which a robot's account is replaced
+USERS_AT_ONCE = 1_000_000
 REFRESH = 4  # after the first night, one in so many users changes a night
 ROBOT_PROFILES_PLACE = (0, 3)
 USER_COLUMNS = (("account_age_days", pa.int32()), ("rfm_score", pa.float32()))
@@ -33,17 +34,23 @@ def user_rows(world: World, valid_from: int) -> Iterator[pa.RecordBatch]:
     robots = sum(team.users for team in world.teams)
     rng = generator(scenario.seed, *ROBOT_PROFILES_PLACE)
     account = np.concatenate([people.account, np.ones(robots, bool)])
-    life = np.concatenate([people.account_life, np.full(robots, ROBOT_LIFE)])
-    born = np.concatenate([people.account_born, rng.integers(0, ROBOT_LIFE, robots)])
-    rfm = np.concatenate([people.rfm, rng.integers(0, 12, robots)])
+    life = np.concatenate([people.account_life, np.full(robots, ROBOT_LIFE, np.int32)])
+    born = np.concatenate([people.account_born, _small(rng.integers(0, ROBOT_LIFE, robots))])
+    rfm = np.concatenate([people.rfm, _small(rng.integers(0, 12, robots))])
     day = (valid_from + DAY - 1) // DAY
-    user = np.arange(len(life), dtype=np.uint64)
     first = valid_from == scenario.span.start
-    changed = mix(user + np.uint64(day << 40)) % np.uint64(REFRESH) == 0
-    rows = np.flatnonzero(account & (changed | first))
-    score = np.clip(rfm + _drift(user, day // 7, 7) + _drift(user, day, 2), 0, 100)
-    keys = world.texts["user"].take(pa.array(rows))
-    yield _batch(keys, valid_from, USER_COLUMNS, [((day - born) % life)[rows], score[rows]])
+    for low in range(0, len(life), USERS_AT_ONCE):
+        everyone = np.arange(low, min(low + USERS_AT_ONCE, len(life)))
+        changed = mix(everyone.astype(np.uint64) + np.uint64(day << 40)) % np.uint64(REFRESH) == 0
+        rows = everyone[account[everyone] & (changed | first)]
+        user = rows.astype(np.uint64)
+        score = np.clip(rfm[rows] + _drift(user, day // 7, 7) + _drift(user, day, 2), 0, 100)
+        keys = user_ids(world, rows)
+        yield _batch(keys, valid_from, USER_COLUMNS, [(day - born[rows]) % life[rows], score])
+
+
+def _small(values: Ints) -> SmallInts:
+    return values.astype(np.int32)
 
 
 def _drift(user: Words, period: int, most: int) -> Ints:

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from replay.parts import ROW_GROUP
 from replay.tables import CLICKS, PURCHASES, TIMESTAMP, TRUTH
@@ -13,7 +14,7 @@ from simulator.delivery import SOURCES, Delivery
 from simulator.draw import Flags, Ints, Words, hex_strings
 from simulator.generate import Chunk
 from simulator.humans import HUMAN_KIND
-from simulator.world import CLICK_SALT, PURCHASE_SALT, SESSION_SALT, World
+from simulator.world import CLICK_SALT, PURCHASE_SALT, SESSION_SALT, USER_SALT, World
 
 CLICK_ID_DIGITS = 20
 COMMIT_EVERY = 5_000_000  # a committer lands what came in every five seconds
@@ -27,6 +28,12 @@ def times(values: Ints) -> pa.Array:
 def click_ids(world: World, number: Words) -> pa.Array:
     """Return the ids of clicks."""
     return hex_strings(number, world.key(CLICK_SALT), CLICK_ID_DIGITS)
+
+
+def user_ids(world: World, actor: Ints, shown: Flags | None = None) -> pa.Array:
+    """Return the ids of users; null where `shown` is false."""
+    ids = hex_strings(actor.astype(np.uint64), world.key(USER_SALT), prefix="u")
+    return ids if shown is None else pc.if_else(pa.array(shown), ids, None)
 
 
 def click_rows(world: World, chunk: Chunk, came: Delivery) -> Iterator[pa.RecordBatch]:
@@ -45,7 +52,7 @@ def _clicks(world: World, chunk: Chunk, came: Delivery) -> pa.RecordBatch:
         "click_id": click_ids(world, clicks.number),
         "source": _texts(SOURCES, came.source),
         "store_epoch": _texts(pa.array([f"e{came.epoch}"]), np.zeros(count, int), came.counted),
-        "user_id": _texts(texts["user"], clicks.actor, clicks.known),
+        "user_id": user_ids(world, clicks.actor, clicks.known),
         "session_id": hex_strings(clicks.session, world.key(SESSION_SALT)),
         "ip": _texts(texts["ip"], clicks.ip),
         "user_agent": _texts(texts["agent"], clicks.agent),
@@ -69,7 +76,7 @@ def truth_rows(world: World, chunk: Chunk) -> Iterator[pa.RecordBatch]:
         columns = {
             "click_id": click_ids(world, clicks.number),
             "ts": times(chunk.ts[rows]),
-            "actor": _texts(world.texts["user"], clicks.actor),
+            "actor": user_ids(world, clicks.actor),
             "kind": _texts(world.kinds, clicks.kind),
             "is_robot": pa.array(clicks.kind != HUMAN_KIND),
         }
@@ -90,7 +97,7 @@ def purchase_rows(world: World, bought: Clicks) -> pa.RecordBatch:
     columns = {
         "purchase_id": hex_strings(bought.number, world.key(PURCHASE_SALT), prefix="p"),
         "ts": times(at),
-        "user_id": _texts(world.texts["user"], bought.actor, bought.known),
+        "user_id": user_ids(world, bought.actor, bought.known),
         "click_id": ids.take(pa.array(np.arange(len(bought)), mask=~bought.names_click)),
         "advertiser_id": _texts(world.texts["advertiser"], advertiser),
         "amount_micros": pa.array(bought.amount),

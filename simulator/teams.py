@@ -19,7 +19,7 @@ def make_teams(
     """Return each robot population's team; `watch` returns what people do in an hour."""
     teams: list[Team] = []
     user, address = len(people), people.places.total
-    homes = np.unique(people.home[people.home >= 0])
+    homes = np.unique(people.home[people.home >= 0]).astype(np.int64)
     campaigns = {name: i for i, name in enumerate(market.tables["campaign"].to_pylist())}
     for number, robot in enumerate(scenario.robots):
         users = robot.users(scenario.clicks_per_day)

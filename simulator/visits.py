@@ -55,7 +55,7 @@ def draw_visits(
     offset = people.offsets[zone]
     local = (unit.hour + offset) % DAY_HOURS
     working = _working(rng, people, unit.hour, zone, local)
-    device = _devices(rng, people.device[person], working)
+    device = _devices(rng, people.device[person].astype(np.int64), working)
     logged_in = people.account[person] & (rng.random(count) < LOGIN[device])
     topic = _topics(rng, person, unit.hour)
     return Visits(
@@ -133,7 +133,10 @@ def _addresses(
 ) -> Ints:
     """Return the address of each session: home, office, campus, carrier, or a VPN's exit."""
     places, count = people.places, len(person)
-    home, campus, office = people.home[person], people.campus[person], people.office[person]
+    home, campus, office, carrier = (
+        column[person].astype(np.int64)
+        for column in (people.home, people.campus, people.office, people.carrier)
+    )
     on_campus, in_office = working & (campus >= 0), working & (office >= 0)
     under_way = MOBILE[device] & (rng.random(count) < UNDER_WAY[(hour + offset) % DAY_HOURS])
     roams = under_way | ((home < 0) & ~on_campus & ~in_office)
@@ -143,7 +146,7 @@ def _addresses(
         [hidden, roams, on_campus, in_office],
         [
             places.vpn_start + person % places.vpns,
-            places.on_carrier(person, people.carrier[person], hour),
+            places.on_carrier(person, carrier, hour),
             places.on_campus(person, campus, hour),
             office,
         ],

@@ -12,7 +12,7 @@ from simulator.addresses import CAMPUS, CARRIER, DATACENTER, HOME, OFFICE, addre
 from simulator.agents import agent_table
 from simulator.budgets import live_market
 from simulator.columns import DEVICES, MOST_PARTS, Billed, Clicks, Unit, concatenate
-from simulator.draw import hex_strings, mix, salt
+from simulator.draw import mix, salt
 from simulator.humans import HUMANS, human_clicks
 from simulator.market import Market, make_market
 from simulator.people import People, make_people
@@ -88,7 +88,6 @@ def make_world(scenario: Scenario) -> World:
     people = make_people(scenario.humans, scenario.clicks_per_day, scenario.seed, begin)
     market = make_market(scenario.market, scenario.seed)
     teams = make_teams(scenario, people, market, _watch(scenario, people, market))
-    users = np.arange(len(people) + sum(team.users for team in teams), dtype=np.uint64)
     places = people.places
     hosted = places.vpns + sum(team.addresses for team in teams)
     ip = [
@@ -100,7 +99,6 @@ def make_world(scenario: Scenario) -> World:
     ]
     texts = {
         **market.tables,
-        "user": hex_strings(users, salt(scenario.seed, *USER_SALT), prefix="u"),
         "ip": pa.concat_arrays(ip),
         "agent": agent_table(),
         "device": pa.array(DEVICES),

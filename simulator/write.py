@@ -8,10 +8,12 @@ import hashlib
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 
 from replay.lake import Lake
 from replay.snapshot import Snapshot, connect
 from replay.span import Span
+from simulator.decider import Decider
 from simulator.errors import DaysTaken
 from simulator.generate import Chunk, ahead, chunk_spans, chunks
 from simulator.incident_rows import incident_rows
@@ -19,10 +21,8 @@ from simulator.landing import Landing
 from simulator.mark import write_mark
 from simulator.memory import share_one_heap
 from simulator.pointer import Pointer
-from simulator.production import Production
 from simulator.profiles import ip_rows, snapshot_times, user_rows
 from simulator.scenario import Scenario
-from simulator.versions import healthy_version
 from simulator.world import World, make_world
 
 
@@ -64,13 +64,11 @@ def simulate(
     written = Written()
     with lake.lock():
         _refuse_taken(lake, scenario, writer, since, len(chunk_spans(world, chunk_hours, since)))
-        healthy = healthy_version(lake, scenario, simulate) if scenario.production else None
+        begin = _trained(lake, scenario, pointer, threads) if scenario.production else None
         _write_profiles(lake, world, writer, since)
         if since is None:
             lake.append("incident_truth", [incident_rows(scenario)], (writer, 1))
-        production = None
-        if healthy is not None:
-            production = Production(lake, scenario, healthy, _needed(pointer), threads)
+        production = begin() if begin else None
         landing = Landing(lake, world, writer, production, since or 0)
         bills = landing.bills if production else None
         drawn = chunks(world, chunk_hours, threads, bills, since)
@@ -85,10 +83,17 @@ def simulate(
     return written
 
 
-def _needed(pointer: Pointer | None) -> Pointer:
+def _trained(
+    lake: Lake, scenario: Scenario, pointer: Pointer | None, threads: int
+) -> Callable[[], Decider]:
+    """Train the healthy version; return what makes a production once there are profiles."""
     if pointer is None:
         raise ValueError("a scenario with a [production] needs what moves the pointer")
-    return pointer
+    from simulator.production import Production  # torch: other scenarios need none
+    from simulator.versions import healthy_version
+
+    healthy = healthy_version(lake, scenario, simulate)
+    return partial(Production, lake, scenario, healthy, pointer, threads)
 
 
 def _name(scenario: Scenario) -> str:

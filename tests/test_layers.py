@@ -16,7 +16,11 @@ MAY_IMPORT: dict[str, set[str]] = {
     "recovery": {"replay", "scorer", "simulator"},
 }
 
-LOADED_ON_USE = {("replay.commands.import_", "replay.recording")}  # torch: files need none
+LOADED_ON_USE = {  # torch: files need none, nor does a simulation without a production
+    ("replay.commands.import_", "replay.recording"),
+    ("simulator.write", "simulator.production"),
+    ("simulator.write", "simulator.versions"),
+}
 
 
 class Arrow(NamedTuple):

@@ -42,6 +42,21 @@ def test_a_transaction_is_added_once(tmp_path: Path) -> None:
     assert lake.transaction("decisions", "writer") is None
 
 
+def test_a_table_kept_open_sees_what_was_committed_since(tmp_path: Path) -> None:
+    lake = Lake.create(tmp_path / "lake", "USD")
+    opened = lake.ready("clicks")
+    assert lake.append("clicks", batches(FIRST), ("writer", 1), opened=opened) == 1
+    assert lake.append("clicks", batches(FIRST), ("writer", 1), opened=opened) == 0
+    assert lake.append("clicks", batches(FIRST + 1), ("other", 1)) == 1
+    assert lake.append("clicks", batches(FIRST + 1), ("other", 1), opened=opened) == 0
+    assert lake.append("clicks", batches(FIRST + 2), ("writer", 2), opened=opened) == 1
+    assert clicks(lake) == 3
+    lake.home.rename(tmp_path / "away")
+    with pytest.raises(NotALake):
+        lake.append("clicks", batches(FIRST + 3), ("writer", 3), opened=opened)
+    assert not lake.home.exists()
+
+
 def test_no_rows_are_no_commit(tmp_path: Path) -> None:
     lake = Lake.create(tmp_path, "USD")
     assert lake.append("clicks", batches(), ("writer", 1)) == 0

@@ -1,6 +1,8 @@
 """`replay simulate` as a user meets it."""
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -53,6 +55,18 @@ def test_an_unknown_scenario_makes_no_lake(
     assert code == 2
     assert "Did you mean quiet?" in err
     assert not home.exists()
+
+
+def test_without_a_production_no_torch_is_loaded(tmp_path: Path) -> None:
+    script = (
+        "import atexit, sys; from replay.cli import main;"
+        "atexit.register(lambda: print('torch' in sys.modules, 'simulator.write' in sys.modules));"
+        f"main(['simulate', '--scenario', 'quiet', '--scale', '0.01', '--home', '{tmp_path}/lake'])"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True
+    )
+    assert done.stdout.splitlines()[-1] == "False True"
 
 
 def test_the_list_has_a_line_for_each(capsys: pytest.CaptureFixture[str]) -> None:

@@ -11,7 +11,7 @@ from simulator.agents import AGENTS
 from simulator.columns import DEVICES, HOUR, SPILL_HOURS, Clicks, Unit, concatenate
 from simulator.draw import generator
 from simulator.errors import BadScenario
-from simulator.generate import chunks
+from simulator.generate import Chunk, chunks
 from simulator.market import Market
 from simulator.robots import ROBOTS
 from simulator.robots.background import BACKGROUND, Background
@@ -85,7 +85,30 @@ def test_its_clicks_are_its_own_and_near_the_hour_in_which_they_begin(name: str)
 
 @pytest.mark.parametrize(("chunk_hours", "threads"), [(1, 1), (5, 2), (24, 2)])
 def test_chunks_and_threads_change_no_click(chunk_hours: int, threads: int) -> None:
-    one, other = (list(chunks(EVERYBODY, *cut)) for cut in ((7, 2), (chunk_hours, threads)))
+    check_same(list(chunks(EVERYBODY, 7, 2)), list(chunks(EVERYBODY, chunk_hours, threads)))
+
+
+@pytest.mark.parametrize("most", [2, 400])
+def test_a_busy_hour_is_cut_into_parts_and_no_click_changes(
+    monkeypatch: pytest.MonkeyPatch, most: int
+) -> None:
+    monkeypatch.setattr("simulator.generate.CHUNK_CLICKS", most)
+    parts = list(chunks(EVERYBODY))
+    assert min(part.span.length for part in parts) < HOUR
+    assert max(len(part.clicks) for part in parts) < 1.5 * most + 50
+    check_same(list(chunks(EVERYBODY, 7)), parts)
+
+
+def test_chunks_without_a_click_change_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    world = make_world(load_scenario("quiet", {"clicks_per_day": 100, "robots": []}))
+    whole = list(chunks(world, 24))
+    monkeypatch.setattr("simulator.generate.CHUNK_CLICKS", 1)
+    parts = list(chunks(world))
+    assert min(len(part.clicks) for part in parts) == 0
+    check_same(whole, parts)
+
+
+def check_same(one: list[Chunk], other: list[Chunk]) -> None:
     first, again = (concatenate([chunk.clicks for chunk in parts]) for parts in (one, other))
     for name, column in vars(first).items():
         assert np.array_equal(column, getattr(again, name)), name
