@@ -166,7 +166,7 @@ def _truth(clicks: pa.Table, should: Decisions, incident_id: str | None) -> pa.R
     columns = {
         "click_id": clicks["click_id"].combine_chunks(),
         "ts": clicks["ts"].combine_chunks().cast(TIMESTAMP),
-        "decision": pa.array(should.words, pa.string()),
+        "decision": should.words.cast(pa.string()),
         "incident_id": pa.repeat(pa.scalar(incident_id, pa.string()), len(clicks)),
     }
     return pa.RecordBatch.from_pydict(columns, schema=DECISION_TRUTH.schema)
