@@ -13,6 +13,7 @@ from replay.formats import money, new_table
 from replay.lake import Lake
 from replay.snapshot import Snapshot
 from replay.span import Span, iso, now_micros, parse_time, to_datetime, to_micros
+from scorer.errors import NotTrainable
 from simulator.comparison import compare_logs
 from simulator.comparison_view import comparison_document, comparison_lines, comparison_table
 from simulator.mark import days_written
@@ -90,7 +91,13 @@ def simulate(
     since, scenario = _asked(lake, name, given, scale)
     lake = lake or _lake(find_home(home, Path.cwd()), currency)
     with progress("simulate", scenario.expected_clicks) as advance:
-        written = write(lake, scenario, context.obj, since=since, advance=advance)
+        try:
+            written = write(lake, scenario, context.obj, since=since, advance=advance)
+        except NotTrainable as exc:
+            raise BadInput(
+                f"scenario {name}: a version can't be trained: {str(exc).partition(';')[0]}; give "
+                "more --clicks-per-day, and another --home"
+            ) from exc
     _show(lake, scenario, written, Span(since or scenario.span.start, scenario.span.end), as_json)
 
 
