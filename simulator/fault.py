@@ -62,8 +62,8 @@ class IncidentSettings(Settings):
     """What every kind of incident is told: its time, in hours from the start, [begin, + hours)."""
 
     kind: str
-    begins_hour: float = Field(ge=0)
-    hours: float = Field(gt=0, le=24 * 366)
+    begins_hour: float = Field(ge=0, le=24 * 3660)
+    hours: float = Field(ge=0.01, le=24 * 366)
 
     def fault(self) -> Fault:
         """Return what it does."""

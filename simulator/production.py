@@ -1,18 +1,17 @@
 """Production decisions, as the live service would have logged them, by the batch engine."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 import pyarrow as pa
 
 from replay.decision_log import decision_rows
 from replay.engine import Features
-from replay.features import FeatureSlice, stream
+from replay.features import FeatureSlice
 from replay.lake import Lake
 from replay.logged import overlay
 from replay.production import read_production
 from replay.snapshot import Snapshot
-from replay.span import Span
 from replay.tables import DECISION_TRUTH, DECISIONS, TIMESTAMP
 from scorer.decisions import INVALID, UNDECIDED, Decisions, decide
 from scorer.registry import ModelVersion
@@ -170,21 +169,6 @@ def _truth(clicks: pa.Table, should: Decisions, incident_id: str | None) -> pa.R
         "incident_id": pa.repeat(pa.scalar(incident_id, pa.string()), len(clicks)),
     }
     return pa.RecordBatch.from_pydict(columns, schema=DECISION_TRUTH.schema)
-
-
-def log_decisions(lake: Lake, version: ModelVersion, span: Span, writer: str) -> int:
-    """Log a version's decision on every click of the span; return how many were logged.
-
-    One commit under `writer`: a second call with the same writer logs nothing.
-    """
-    pieces = stream(Snapshot.take(lake), version.spec, span, columns=version.manifest.slice_columns)
-    return lake.append("decisions", _rows(version, pieces), (writer, 1))
-
-
-def _rows(version: ModelVersion, pieces: Iterator[FeatureSlice]) -> Iterator[pa.RecordBatch]:
-    for piece in pieces:
-        if piece.clicks.num_rows:
-            yield logged_rows(version, piece)
 
 
 def logged_rows(version: ModelVersion, piece: FeatureSlice) -> pa.RecordBatch:
