@@ -62,7 +62,7 @@ def refused(found: Typed, message: str) -> None:
         ("--scenario quiet --seed -1", "seed: Input should be"),
         ("--scenario quiet --start 2026-03-01T00:30", "start: the start must be a whole hour"),
         ("--scenario quiet --start 9999-12-31", "from 1971 to 2999"),
-        ("--scenario service_down --start 1970-01-01", "from 1971 to 2999"),
+        ("--scenario service_down --start 1970-12-31", "start: must be from 1971 to 2999"),
         ("--scenario burst --days 1", "robot 2 (burst): begins_hour 38.5 is not before the end"),
         ("--scenario flash_sale --days 1", "surge 1 (flash_sale): begins_hour 43 is not before"),
         ("--scenario quiet --currency dollar", "'dollar' is no currency code"),
