@@ -114,6 +114,8 @@ def test_what_is_mistyped_makes_no_lake(
             "surge 1 (holiday): no key named 'begin_hour'. Did you mean begins_hour",
         ),
         ("[humans.zones]\n0 = nan", "humans.zones.0: Input should be a finite number"),
+        ("[humans.zones]\n0 = true", "humans: zones.0: Input should be a number"),
+        ("[humans.devices]\ntablet = '1'", "humans: devices.tablet: Input should be a number"),
         (TYPO + "3", "incidents need a [production]"),
         (PRODUCTION + TYPO + "48", "begins_hour 48 is not before the end"),
         (PRODUCTION + TYPO + "0", "incident 1 (threshold_mistyped) puts a version into production"),
