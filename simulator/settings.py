@@ -1,7 +1,7 @@
 """The base of every part of a scenario: frozen, strict, and helpful about a mistyped key."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, get_args, get_origin
 
 from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 
@@ -41,6 +41,9 @@ def _check_type(key: str, value: object, wanted: object) -> None:
     """Raise ValueError for what pydantic would make a number, or a truth value, of."""
     if wanted in _NUMBERS and isinstance(value, (bool, str)):
         raise ValueError(f"{key}: Input should be a number")
+    if get_origin(wanted) is dict and isinstance(value, dict):
+        for name, part in value.items():
+            _check_type(f"{key}.{name}", part, get_args(wanted)[1])
     if wanted is bool and not isinstance(value, bool):
         raise ValueError(f"{key}: Input should be true or false")
 
