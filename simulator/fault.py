@@ -98,10 +98,10 @@ class Incident:
         """Whether it goes on at `ts` (µs)."""
         return self.span.start <= ts < self.span.end
 
-    def reaches(self, ts: int, look_back: int) -> bool:
-        """Whether decisions at `ts` may be wrong of it: windows of `look_back` µs may hold it."""
+    def reach(self, look_back: int) -> Span:
+        """When decisions may be wrong of it: while windows of `look_back` µs may hold it."""
         after = look_back + self.fault.again if self.fault.miscounts else 0
-        return self.span.start <= ts < self.span.end + after
+        return Span(self.span.start, self.span.end + after)
 
     @property
     def turns(self) -> tuple[int, ...]:

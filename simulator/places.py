@@ -90,8 +90,10 @@ def carrier_weights(rng: np.random.Generator, addresses: int, tail: float, users
     """Draw how unequally one carrier's addresses are shared, as running sums.
 
     `users` is the mean of the largest carrier's addresses. Weights are cut where they mean
-    MOST_USERS; those left are a larger share of what remains, by up to a half.
+    MOST_USERS, again and again, since what is cut makes those left a larger share.
     """
     weights = 1 + rng.pareto(tail, addresses)
-    weights = np.minimum(weights, weights.mean() * MOST_USERS / users)
+    most = max(MOST_USERS / users, 1)
+    while weights.max() > 1.001 * most * weights.mean():
+        weights = np.minimum(weights, weights.mean() * most)
     return np.cumsum(np.rint(weights * 100).astype(np.int64))

@@ -91,7 +91,7 @@ class Production:
         logged = _undecided(heard) if came.away else self._logged(heard, read, chunk.incidents)
         invalid = np.zeros(len(chunk.clicks), np.bool_)
         invalid[~came.detoured] = np.asarray(logged["decision"]) == INVALID
-        return Decided(logged, _truth(clicks, should, self._touched(chunk.span.start)), invalid)
+        return Decided(logged, _truth(clicks, should, self._touched(chunk.clicks.ts)), invalid)
 
     def _logged(
         self, clicks: pa.Table, read: Features, present: Sequence[Incident]
@@ -105,11 +105,14 @@ class Production:
         decisions = decide(version, clicks, features.facts, features.reals, threads=self._threads)
         return decision_rows(version, clicks, features, decisions, _decided_at(clicks), SCORED)
 
-    def _touched(self, at: int) -> str | None:
-        """Return the id of the incident that clicks of `at` are laid to: the last that reaches."""
-        look_back = self._healthy.spec.look_back
-        reached = [each for each in self._timeline if each.reaches(at, look_back)]
-        return reached[-1].incident_id if reached else None
+    def _touched(self, ts: Ints) -> pa.Array:
+        """Return the id of the incident that each click is laid to: the last that reaches it."""
+        ids = [incident.incident_id for incident in self._timeline]
+        found = np.full(len(ts), len(ids), np.int32)
+        for number, incident in enumerate(self._timeline):
+            reach = incident.reach(self._healthy.spec.look_back)
+            found[(ts >= reach.start) & (ts < reach.end)] = number
+        return pa.array([*ids, None], pa.string()).take(pa.array(found))
 
     def _standing(self, at: int) -> ModelVersion:
         """Return what stood in production before `at`."""
@@ -161,12 +164,12 @@ def _undecided(clicks: pa.Table) -> pa.RecordBatch:
     return pa.RecordBatch.from_pydict({**columns, **rest}, schema=DECISIONS.schema)
 
 
-def _truth(clicks: pa.Table, should: Decisions, incident_id: str | None) -> pa.RecordBatch:
+def _truth(clicks: pa.Table, should: Decisions, incident_ids: pa.Array) -> pa.RecordBatch:
     columns = {
         "click_id": clicks["click_id"].combine_chunks(),
         "ts": clicks["ts"].combine_chunks().cast(TIMESTAMP),
         "decision": pa.array(should.words, pa.string()),
-        "incident_id": pa.repeat(pa.scalar(incident_id, pa.string()), len(clicks)),
+        "incident_id": incident_ids,
     }
     return pa.RecordBatch.from_pydict(columns, schema=DECISION_TRUTH.schema)
 
