@@ -15,7 +15,7 @@ FILE = "simulated.json"
 
 
 class Mark(BaseModel):
-    """The SHA-256 of a scenario but for its length, and the moment up to which it is written."""
+    """The SHA-256 of a scenario but for its length and bounds, and up to when it is written."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -53,4 +53,4 @@ def days_written(lake: Lake, scenario: Scenario) -> int:
 
 
 def _digest(scenario: Scenario) -> str:
-    return hashlib.sha256(scenario.model_dump_json(exclude={"days"}).encode()).hexdigest()
+    return hashlib.sha256(scenario.model_dump_json(exclude={"days", "bounds"}).encode()).hexdigest()
