@@ -17,10 +17,11 @@ class Bounds(Settings):
 
     `detection` is the least share of each robot kind's clicks that must be called invalid,
     `human_fpr` the largest of people's, in all and, as `slice_human_fpr`, in every slice with at
-    least `slice_clicks` clicks by people. Of the run that replays an incident: the least
-    `repair_recall` and `repair_precision`, as `replay simulate score` tells them of the incident's
-    clicks. `wrongly_credited` is the largest share of the billed money that a run may credit for
-    people's clicks. `fast` scenarios are those of `--fast`.
+    least `slice_clicks` clicks by people. `repair_recall` and `repair_precision` are the least of a
+    replay of the incidents: of the clicks that they made wrong, the share that is then decided
+    truly, and of the changes, the share that is true. `wrongly_credited` is the largest share of
+    the billed money that a run may credit for people's clicks. `fast` scenarios are those of
+    `--fast`.
     """
 
     fast: bool = False

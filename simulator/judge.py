@@ -1,7 +1,8 @@
-"""What a run decided, against who clicked: by kind of actor and slice, and money credited wrongly.
+"""What a run decided, against who clicked: by kind of actor and slice, and what it would repair.
 
-It needs no production: a lake without decisions can be judged too. How well a run repairs what
-production decided is told by `simulator.score`.
+It needs no production: a lake without decisions can be judged too. Where `simulator.score` asks
+whether a run restores what the healthy version decides, this asks whether its decisions are true: a
+version that knows more than the healthy one is not to be blamed for it.
 """
 
 from collections.abc import Iterable
@@ -11,7 +12,7 @@ from replay.errors import BadInput
 from replay.lake import Lake
 from replay.runs import read_manifest, run_folder
 from replay.snapshot import Snapshot, connect, reading
-from replay.tables import CLICKS, TRUTH
+from replay.tables import CLICKS, DECISION_TRUTH, TRUTH
 from scorer.metrics import Share
 
 _TALLY = """
@@ -23,6 +24,33 @@ SELECT kind, is_robot, slice, count(*), count(*) FILTER (decision = 'invalid'),
 FROM {decisions} JOIN {truth} USING (click_id)
 GROUP BY ALL ORDER BY ALL
 """
+
+_REPAIR = """
+WITH beside AS (
+  SELECT c.decision AS changed, coalesce(c.decision, d.effective, 'undecided') AS decision,
+    coalesce(d.production, 'undecided') <> t.decision AS wrong,
+    CASE WHEN u.is_robot THEN 'invalid' ELSE 'valid' END AS really
+  FROM {decisions} d LEFT JOIN {changes} c USING (click_id)
+    JOIN {decision_truth} t USING (click_id) JOIN {truth} u USING (click_id)
+  WHERE t.incident_id IS NOT NULL
+)
+SELECT count(*) FILTER (wrong AND decision = really), count(*) FILTER (wrong),
+  count(*) FILTER (changed = really), count(changed)
+FROM beside
+"""
+
+
+@dataclass(frozen=True)
+class Repair:
+    """What a run would do to the clicks that are laid to incidents.
+
+    `recall`: of those that were decided otherwise than by the healthy version on right features,
+    the share whose decision after the run is true to who clicked. `precision`: of the run's
+    changes, the share that is.
+    """
+
+    recall: Share
+    precision: Share
 
 
 @dataclass(frozen=True)
@@ -91,6 +119,22 @@ def judge_run(lake: Lake, run_id: str) -> Judged:
             "only a simulated lake can be judged"
         )
     return judged
+
+
+def judge_repair(lake: Lake, run_id: str) -> Repair:
+    """Hold what a run would change of an incident's clicks against the truth.
+
+    Raises BadInput where there is no such run.
+    """
+    folder = run_folder(lake, run_id)
+    manifest = read_manifest(folder)
+    snapshot = Snapshot.take(lake, tables=(CLICKS, TRUTH, DECISION_TRUTH))
+    sources = {name: snapshot.source(name, manifest.span) for name in ("truth", "decision_truth")}
+    parts = {kind: folder.source(kind) for kind in ("decisions", "changes")}
+    with reading(snapshot), connect() as connection:
+        query = _REPAIR.format(**sources, **parts)
+        put_right, wrong, true, changes = connection.execute(query).fetchall()[0]
+    return Repair(Share(put_right, wrong), Share(true, changes))
 
 
 def _invalid(tallies: Iterable[Tally]) -> Share:

@@ -13,19 +13,18 @@ from recovery.check.figures import Figure, figures
 from recovery.check.suite import Case
 from replay.lake import Lake
 from replay.run import Request, execute, prepare
-from simulator.judge import Judged, judge_run
-from simulator.score import Scores, score_run
+from simulator.judge import Judged, Repair, judge_repair, judge_run
 from simulator.versions import history
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a candidate made of one case; `scores` where a bound is on what it repairs."""
+    """What a candidate made of one case; `repair` where a bound is on what it repairs."""
 
     case: Case
     figures: tuple[Figure, ...]
     judged: Judged
-    scores: Scores | None
+    repair: Repair | None
     seconds: float
 
     @property
@@ -84,9 +83,9 @@ def _hold(
     with _beside(home, candidate) as lake:
         manifest, _ = execute(prepare(lake, Request(STAGED, case.span, device="cpu")), advance)
         judged = judge_run(lake, manifest.run_id)
-        scores = score_run(lake, manifest.run_id) if case.bounds.on_repair else None
-    found = figures(case.bounds, judged, scores)
-    return Outcome(case, found, judged, scores, time.monotonic() - started)
+        repair = judge_repair(lake, manifest.run_id) if case.bounds.on_repair else None
+    found = figures(case.bounds, judged, repair)
+    return Outcome(case, found, judged, repair, time.monotonic() - started)
 
 
 @contextmanager

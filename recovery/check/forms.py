@@ -20,7 +20,8 @@ def sentence(figure: Figure) -> str:
     """
     share, way = figure.share, "at least" if figure.least else "at most"
     rate = "unknown" if share.rate is None else f"{share.rate:.2%}"
-    found = f"{rate} ({share.part:,} of {share.whole:,} {figure.of})"
+    where = f", {figure.where}" if figure.where else ""
+    found = f"{rate} ({share.part:,} of {share.whole:,} {figure.of}{where})"
     return f"{figure.key} is {found}, and must be {way} {figure.bound:.2%}"
 
 
@@ -47,7 +48,7 @@ def _plain(outcome: Outcome) -> dict[str, Any]:
         "seconds": round(outcome.seconds, 3),
         "figures": [_plain_figure(figure) for figure in outcome.figures],
         "decisions": [asdict(tally) for tally in outcome.judged.tallies],
-        "repair": outcome.scores.to_json() if outcome.scores else None,
+        "repair": asdict(outcome.repair) if outcome.repair else None,
     }
 
 
@@ -55,6 +56,7 @@ def _plain_figure(figure: Figure) -> dict[str, Any]:
     return {
         "key": figure.key,
         "of": figure.of,
+        "where": figure.where,
         "part": figure.share.part,
         "whole": figure.share.whole,
         "rate": figure.share.rate,

@@ -13,23 +13,22 @@ from replay.formats import new_table
 
 def check_table(check: Check) -> Table:
     """Return a row for each bound; a broken one is marked in words, and red where colours are."""
-    made = new_table("scenario", ">seed", "figure", ">is", ">bound", "", "of")
+    made = new_table("scenario and figure", ">is", ">bound", "", ">of", "where")
     for outcome in check.outcomes:
-        told = [outcome.case.name, str(outcome.case.scenario.seed)]
+        made.add_row(f"{outcome.case.name}, seed {outcome.case.scenario.seed}", style="bold")
         for figure in outcome.figures:
-            style = None if figure.holds else "bold red"
-            made.add_row(*told, *_cells(figure), style=style)
-            told = ["", ""]
+            made.add_row(*_cells(figure), style=None if figure.holds else "bold red")
     return made
 
 
 def _cells(figure: Figure) -> Iterator[str]:
     share = figure.share
-    yield figure.key
+    yield f"  {figure.key}"
     yield "unknown" if share.rate is None else f"{share.rate:.2%}"
     yield f"{'≥' if figure.least else '≤'} {figure.bound:.2%}"
     yield "holds" if figure.holds else "BROKEN"
-    yield f"{share.whole:,} {figure.of}"
+    yield f"{share.whole:,}"
+    yield figure.where
 
 
 def breaches(check: Check) -> list[str]:
