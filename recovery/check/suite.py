@@ -30,17 +30,16 @@ def choose(names: Sequence[str], *, fast: bool = False) -> tuple[Case, ...]:
     With `fast`, of those whose bounds say so. Raises UnknownScenario or BadScenario.
     """
     if names:
-        return tuple(_case(name) for name in dict.fromkeys(names))
-    bounded = [
-        name
-        for name in shipped()
-        if (bounds := load_scenario(name).bounds) and (bounds.fast or not fast)
-    ]
-    return tuple(_case(name) for name in bounded)
+        return tuple(_case(name, load_scenario(name)) for name in dict.fromkeys(names))
+    known = ((name, load_scenario(name)) for name in shipped())
+    return tuple(_case(*each) for each in known if _chosen(each[1].bounds, fast=fast))
 
 
-def _case(name: str) -> Case:
-    scenario = load_scenario(name)
+def _chosen(bounds: Bounds | None, *, fast: bool) -> bool:
+    return bounds is not None and (bounds.fast or not fast)
+
+
+def _case(name: str, scenario: Scenario) -> Case:
     if scenario.bounds is None:
         raise BadScenario(
             f"scenario {name} has no [bounds], so nothing can be held against it; give it some, or "
