@@ -24,6 +24,10 @@ def scenario(tmp_path: Path) -> Scenario:
     return load_scenario(str(scenario_file(tmp_path, clicks=200)))
 
 
+def _unheard(units: int) -> None:
+    pytest.fail(f"{units} clicks are drawn again")
+
+
 def clicks(home: Path) -> int:
     return Snapshot.take(Lake.open(home)).rows("clicks")
 
@@ -34,7 +38,7 @@ def test_what_changes_no_row_finds_the_same_lake(scenario: Scenario, tmp_path: P
     before = {path: path.stat() for path in home.rglob("*")}
     other = scenario.model_copy(update={"title": "another", "bounds": None})
     assert lakes.has(other)
-    assert lakes.lake(other, pytest.fail) == home
+    assert lakes.lake(other, _unheard) == home
     assert {path: path.stat() for path in home.rglob("*")} == before
 
 
@@ -72,7 +76,8 @@ def test_the_code_that_counts_is_that_of_three_packages(
 
 
 def test_of_two_at_once_one_lake_is_kept(scenario: Scenario, tmp_path: Path) -> None:
-    lakes, done = SimulatedLakes(tmp_path / "cache"), []
+    lakes = SimulatedLakes(tmp_path / "cache")
+    done: list[int] = []
 
     def another_comes_first(_units: int) -> None:
         if not done:

@@ -58,7 +58,7 @@ def test_a_single_day_is_refused(tmp_path: Path) -> None:
     [
         (
             BOUNDS.replace("rival", "session_mimic"),
-            r"bounds.detection: no robots of kind 'session_mimic' here. It has background, burst, rival",
+            "no robots of kind 'session_mimic' here. It has background, burst, rival",
         ),
         (
             BOUNDS.replace("rival", "brust"),
