@@ -5,8 +5,11 @@ from pathlib import Path
 import pytest
 
 from recovery.check.suite import choose
+from replay.lake import Lake
 from simulator.errors import BadScenario, UnknownScenario
+from simulator.mark import days_written
 from simulator.scenario import load_scenario, shipped
+from simulator.write import simulate
 from tests.recovery.check.worlds import BOUNDS, scenario_file
 
 HOUR = 3_600_000_000
@@ -83,8 +86,8 @@ def test_a_bound_on_repair_needs_an_incident(tmp_path: Path, key: str) -> None:
         choose((str(path),))
 
 
-def test_bounds_change_no_day_that_is_appended() -> None:
-    plain = load_scenario("quiet", {"bounds": {"human_fpr": 0.5}})
-    assert plain.model_dump(exclude={"bounds"}) == load_scenario("quiet").model_dump(
-        exclude={"bounds"}
-    )
+def test_a_lake_can_be_appended_to_under_other_bounds(tmp_path: Path) -> None:
+    scenario = load_scenario(str(scenario_file(tmp_path, clicks=200)))
+    lake = Lake.create(tmp_path / "lake", "USD")
+    simulate(lake, scenario)
+    assert days_written(lake, scenario.model_copy(update={"bounds": None})) == 2
