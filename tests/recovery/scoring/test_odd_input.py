@@ -11,7 +11,7 @@ from replay.cli import INTERRUPTED
 from replay.lake import Lake
 from replay.production import open_versions
 from scorer import registry
-from scorer.versions import WEIGHTS
+from scorer.manifest import WEIGHTS
 from tests.disks import full_disk
 from tests.recovery.days import (
     AUDIT,
