@@ -1,8 +1,5 @@
 """The registry: model versions written whole and never changed, loaded if every digest holds."""
 
-import os
-import shutil
-import tempfile
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -29,6 +26,7 @@ from scorer.models import Architecture, build, name_of
 from scorer.scoring import Facts, Probabilities, Reals, Scorer
 from scorer.slices import DEFAULT_COLUMNS
 from scorer.spec import Spec
+from scorer.storing import store_folder
 from scorer.versions import (
     CALIBRATION,
     MANIFEST,
@@ -162,7 +160,6 @@ class Registry(Versions):
             spec_digest=spec.digest,
             slice_columns=tuple(slice_columns),
             imported=imported,
-            metrics={"threshold": calibration.overall},
             libraries=library_versions(("numpy", "onnx", "onnxruntime")),
             files=_digests(files),
         )
@@ -203,27 +200,15 @@ class Registry(Versions):
             )
 
     def _store(self, manifest: Manifest, files: Mapping[str, bytes]) -> ModelVersion:
-        """Write a version beside its place, put it there in one step, and load it again."""
-        name = manifest.name
-        check_name(name)
-        self.check_free(name)
-        files = {**files, MANIFEST: manifest.to_json()}
-        self.folder.mkdir(parents=True, exist_ok=True)
-        temporary = Path(tempfile.mkdtemp(prefix=".new-", dir=self.folder))
+        """Write a version, whole or not at all, and load it again."""
+        check_name(manifest.name)
+        self.check_free(manifest.name)
         try:
-            for file, data in files.items():
-                _write(temporary / file, data)
-            temporary.chmod(0o755)
-            _sync(temporary)
-            try:
-                temporary.rename(self.folder / name)  # fails where another writer was first
-            except OSError:
-                self.check_free(name)
-                raise
-            _sync(self.folder)
-        finally:
-            shutil.rmtree(temporary, ignore_errors=True)
-        return self.load(name)
+            store_folder(self.folder, manifest.name, {**files, MANIFEST: manifest.to_json()})
+        except OSError:
+            self.check_free(manifest.name)  # another writer was first
+            raise
+        return self.load(manifest.name)
 
 
 def common_device(name: str, versions: Iterable[ModelVersion]) -> str:
@@ -237,18 +222,3 @@ def _written(calibration: Calibration) -> bytes:
 
 def _digests(files: Mapping[str, bytes]) -> dict[str, FileDigest]:
     return {file: FileDigest(size=len(d), sha256=sha256(d)) for file, d in files.items()}
-
-
-def _write(path: Path, data: bytes) -> None:
-    with path.open("wb") as handle:
-        handle.write(data)
-        handle.flush()
-        os.fsync(handle.fileno())
-
-
-def _sync(folder: Path) -> None:
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

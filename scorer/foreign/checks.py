@@ -1,6 +1,7 @@
 """What a graph must do to be kept: score each click alone, as a probability, as its maker says."""
 
 from dataclasses import dataclass
+from math import isfinite
 
 import numpy as np
 
@@ -32,12 +33,7 @@ def check_scores(scorer: OnnxScorer, spec: Spec, where: str) -> None:
     facts, reals = drawn(spec)
     p = scorer.probabilities(facts, reals)
     if (wrong := np.flatnonzero(np.isnan(p))).size:
-        k = int(wrong[0])
-        value = scorer.raw(facts[:, k : k + 1], reals[:, k : k + 1]).ravel()[0]
-        raise BadInput(
-            f"{where}: gives {value:g} for a click, and a probability lies in [0, 1]; "
-            "if it gives the logit, say --output logit"
-        )
+        raise BadInput(f"{where}: {_no_probability(scorer, facts, reals, int(wrong[0]))}")
     order = np.random.default_rng(0).permutation(len(p))
     if (again := scorer.probabilities(facts[:, order], reals[:, order])).tobytes() != p[
         order
@@ -71,9 +67,27 @@ def check_sample(scorer: OnnxScorer, sample: Sample, where: str) -> float:
     return float(apart[worst])
 
 
+def _no_probability(scorer: OnnxScorer, facts: Facts, reals: Reals, k: int) -> str:
+    value = float(scorer.raw(facts[:, k : k + 1], reals[:, k : k + 1]).ravel()[0])
+    found = f"gives {value:g} for a click, and a probability lies in [0, 1]"
+    hint = "; if it gives the logit, say --output logit"
+    return found + (hint if isfinite(value) and scorer.output == "probability" else "")
+
+
 def drawn(spec: Spec) -> tuple[Facts, Reals]:
-    """Draw features like clicks': skewed counts with many small values, and any reals."""
+    """Draw features such as clicks have: skewed counts, gaps up to the cap, flags, angles."""
     random = np.random.default_rng(0)
-    facts = random.gamma(0.3, 30, size=(len(spec.facts), DRAWN)).astype(np.int32)
-    reals = random.normal(size=(len(spec.reals), DRAWN)).astype(np.float32)
-    return facts, reals
+    counts = sum(len(group.windows) for group in (*spec.counts, *spec.distincts))
+    flags = len(spec.facts) - counts - len(spec.gaps)
+    gaps = [random.integers(0, gap.cap_us // 1_000 + 1, DRAWN) for gap in spec.gaps]
+    facts = [
+        random.gamma(0.3, 30, (counts, DRAWN)),
+        np.array(gaps).reshape(-1, DRAWN),
+        random.integers(0, 2, (flags, DRAWN)),
+    ]
+    times = len(spec.time.parts) if spec.time else 0
+    reals = [
+        np.sin(random.uniform(0, 2 * np.pi, (times, DRAWN))),
+        random.normal(100, 50, (len(spec.reals) - times, DRAWN)),
+    ]
+    return np.concatenate(facts).astype(np.int32), np.concatenate(reals).astype(np.float32)

@@ -46,7 +46,7 @@ class OnnxScorer:
     def __init__(self, data: bytes, spec: Spec, output: Output, where: str) -> None:
         self._data = data
         self._shape = len(spec.facts), len(spec.reals)
-        self._output = output
+        self.output = output
         self._where = where
         self._sessions = {"cpu": _session(data, "cpu", where)}
         self._input = self._sessions["cpu"].get_inputs()[0].name
@@ -126,7 +126,7 @@ class OnnxScorer:
 
     def _probability(self, values: Rows) -> Probabilities:
         """Read outputs as probabilities: NaN for what lies outside [0, 1] by more than rounding."""
-        if self._output == "logit":
+        if self.output == "logit":
             logits = np.clip(values.astype(np.float64), -LOGIT, LOGIT)
             return (1 / (1 + np.exp(-logits))).astype(np.float32)
         found = np.clip(values, np.float32(0), np.float32(1))

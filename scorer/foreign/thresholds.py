@@ -73,14 +73,9 @@ def _column_problems(columns: list[str]) -> Iterator[str]:
 def _slice_problems(file: _File) -> Iterator[str]:
     for key in file.slices:
         parts = [part.partition("=") for part in key.split(",")]
-        named = [column for column, _, _ in parts]
-        if named != file.slice_columns or not all(_VALUE.fullmatch(v) for _, _, v in parts):
+        values = {column: value for column, _, value in parts}
+        if [*values] != file.slice_columns or not all(map(_VALUE.fullmatch, values.values())):
             form = ",".join(f"{column}=…" for column in file.slice_columns)
             yield f"{key!r} is no slice by {', '.join(file.slice_columns)}: write it as {form}"
-        elif dict(zip(named, (v for _, _, v in parts), strict=True)).get(
-            "logged_in", "true"
-        ) not in (
-            "true",
-            "false",
-        ):
+        elif values.get("logged_in", "true") not in ("true", "false"):
             yield f"{key!r}: logged_in is true or false"
