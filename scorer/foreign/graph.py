@@ -152,17 +152,17 @@ def _input_problems(graph: "GraphProto", width: int) -> Iterator[str]:
 
 def _output_problems(graph: "GraphProto") -> Iterator[str]:
     wanted = "it must give one float32 tensor [N] or [N, 1]"
-    if len(graph.output) != 1:
-        names = ", ".join(value.name for value in graph.output) or "none"
-        yield f"{wanted}, and its outputs are {len(graph.output)} ({names}); {PAGE}"
-        return
-    (value,) = graph.output
-    kind, shape = _kind(value), _shape(value)
-    if kind in ("sequence_type", "map_type"):
-        word = kind.partition("_")[0]
-        yield f"its output {value.name!r} is a {word}; export it with ZipMap off; {PAGE}"
-    elif kind != "float32" or (shape is not None and (len(shape) not in (1, 2) or _wide(shape))):
-        yield f"{wanted}, and its output {value.name!r} is {_written(kind, shape)}; {PAGE}"
+    kinds = {value.name: _kind(value) for value in graph.output}
+    if odd := [name for name, kind in kinds.items() if kind in ("sequence_type", "map_type")]:
+        word = kinds[odd[0]].partition("_")[0]
+        yield f"its output {odd[0]!r} is a {word}; export it with ZipMap off; {PAGE}"
+    elif len(kinds) != 1:
+        names = ", ".join(kinds) or "none"
+        yield f"{wanted}, and its outputs are {len(kinds)} ({names}); {PAGE}"
+    else:
+        ((name, kind),), shape = kinds.items(), _shape(graph.output[0])
+        if kind != "float32" or (shape is not None and (len(shape) not in (1, 2) or _wide(shape))):
+            yield f"{wanted}, and its output {name!r} is {_written(kind, shape)}; {PAGE}"
 
 
 def _wide(shape: list[int | str]) -> bool:

@@ -191,6 +191,7 @@ MAP = helper.make_value_info(
         ([value("p", [])], "its output 'p' is float32 []"),
         ([value("p", ["N"], TensorProto.INT64)], "its output 'p' is int64 [N]"),
         ([value("z", ["N"]), value("p", ["N"])], "its outputs are 2 (z, p)"),
+        ([value("z", ["N"]), MAP], "its output 'p' is a sequence; export it with ZipMap off"),
         ([MAP], "its output 'p' is a sequence; export it with ZipMap off"),
     ],
 )
