@@ -40,7 +40,7 @@ def read_sample(path: Path, spec: Spec) -> Sample:
         _check(path, name, values[name], within, "no 32-bit integer")
     p = values[PROBABILITY]
     _check(path, PROBABILITY, p, (p >= 0) & (p <= 1), "no probability in [0, 1]")
-    facts = np.array([values[name] for name in spec.facts]).reshape(len(spec.facts), -1)
+    facts = np.array([values[name] for name in spec.facts]).reshape(-1, len(rows))
     reals = np.array([values[name] for name in spec.reals]).reshape(-1, len(rows))
     return Sample(facts.astype(np.int32), reals.astype(np.float32), p)
 

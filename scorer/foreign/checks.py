@@ -35,9 +35,8 @@ def check_scores(scorer: OnnxScorer, spec: Spec, where: str) -> None:
     if (wrong := np.flatnonzero(np.isnan(p))).size:
         raise BadInput(f"{where}: {_no_probability(scorer, facts, reals, int(wrong[0]))}")
     order = np.random.default_rng(0).permutation(len(p))
-    if (again := scorer.probabilities(facts[:, order], reals[:, order])).tobytes() != p[
-        order
-    ].tobytes():
+    again = scorer.probabilities(facts[:, order], reals[:, order])
+    if again.tobytes() != p[order].tobytes():
         most = float(np.abs(again - p[order]).max())
         raise BadInput(
             f"{where}: what it gives for a click depends on the clicks beside it (by {most:g}); "

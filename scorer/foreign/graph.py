@@ -44,15 +44,16 @@ def check_graph(data: bytes, width: int, where: str) -> GraphFacts:
     """
     onnx = extra("onnx")
     model = _parse(onnx, data, where)
-    problems = [*_model_problems(model), *_node_problems(model.graph)]
-    problems += [*_input_problems(model.graph, width), *_output_problems(model.graph)]
+    try:
+        problems = [*_model_problems(model), *_node_problems(model.graph)]
+        problems += [*_input_problems(model.graph, width), *_output_problems(model.graph)]
+        if not problems:
+            onnx.checker.check_model(model)
+        producer = f"{model.producer_name} {model.producer_version}".strip()
+    except (onnx.checker.ValidationError, ValueError) as exc:  # ValueError: a name that is no text
+        raise BadModelFile(f"{where}: no valid graph: {' '.join(str(exc).split())}") from exc
     if problems:
         raise BadModelFile(f"{where}: {'; '.join(dict.fromkeys(problems))}")
-    try:
-        onnx.checker.check_model(model)
-    except onnx.checker.ValidationError as exc:
-        raise BadModelFile(f"{where}: no valid graph: {' '.join(str(exc).split())}") from exc
-    producer = f"{model.producer_name} {model.producer_version}".strip()
     return GraphFacts(_opset(model), producer)
 
 

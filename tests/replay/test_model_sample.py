@@ -13,6 +13,8 @@ import pytest
 
 from replay.model_sample import read_sample
 from scorer.errors import BadInput
+from scorer.foreign.checks import DRAWN, drawn
+from scorer.spec import parse_spec
 from tests.scorer.foreign.graphs import TINY
 
 ROWS: dict[str, list[Any]] = {
@@ -87,3 +89,12 @@ def test_files_that_can_t_be_read(tmp_path: Path) -> None:
     pressed = tmp_path / "s.csv.gz"
     pressed.write_bytes(gzip.compress(b"a,b\n1,2\n"))
     assert refused(pressed) == "is compressed with gzip; give it plain"
+
+
+def test_a_spec_of_reals_alone(tmp_path: Path) -> None:
+    spec = parse_spec({"time": {"parts": ["hour_sin"]}, "flags": {"logged_in": False}}, "time")
+    path = tmp_path / "s.parquet"
+    pq.write_table(pa.table({"hour_sin": [0.5, -0.5], "probability": [0.25, 1.0]}), path)
+    found = read_sample(path, spec)
+    assert (found.facts.shape, found.reals.tolist()) == ((0, 2), [[0.5, -0.5]])
+    assert [part.shape for part in drawn(spec)] == [(0, DRAWN), (1, DRAWN)]

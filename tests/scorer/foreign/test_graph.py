@@ -4,10 +4,13 @@ from collections.abc import Sequence
 
 import onnx
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from onnx import ModelProto, TensorProto, helper
 
 from scorer.errors import BadModelFile
 from scorer.foreign.graph import check_graph
+from scorer.foreign.scoring import OnnxScorer
 from tests.scorer.foreign.graphs import TINY, exported, model, sigmoid, tensor, two_layers, value
 from tests.scorer.models import SPEC, module
 
@@ -214,3 +217,25 @@ def test_all_that_is_wrong_is_told_at_once() -> None:
 def test_a_graph_that_does_not_hang_together() -> None:
     assert "no valid graph" in refused(model([SUM, sigmoid("z")], outputs=[value("p", None)]))
     assert "no valid graph" in refused(model([sigmoid("nowhere")]))
+
+
+def test_names_that_are_no_text() -> None:
+    data = two_layers().SerializeToString()
+    said = "no valid graph: 'utf-8' codec can't decode"
+    assert said in refused(data.replace(b"Sigmoid", b"Sig\xffoid"))
+
+
+@settings(max_examples=200)
+@given(st.integers(min_value=0), st.binary(min_size=1, max_size=4), st.booleans())
+def test_a_damaged_file_is_refused_in_one_line(at: int, into: bytes, grow: bool) -> None:
+    data = two_layers().SerializeToString()
+    at %= len(data)
+    damaged = data[:at] + into + data[at + (0 if grow else len(into)) :]
+    said = "m.onnx: it can still be read"
+    try:
+        check_graph(damaged, WIDTH, "m.onnx")
+        OnnxScorer(damaged, TINY, "probability", "m.onnx")
+    except BadModelFile as exc:
+        said = str(exc)
+    assert said.startswith("m.onnx: ")
+    assert "\n" not in said
