@@ -135,6 +135,11 @@ def test_training_mode() -> None:
             check_graph(made.SerializeToString(), WIDTH, "m.onnx")
     constant = helper.make_node("Constant", [], ["training"], value=tensor("", True, bool))
     assert "Dropout is in training mode" in refused(summed(constant, dropout))
+    found = [
+        helper.make_node("Size", ["z"], ["size"]),
+        helper.make_node("Cast", ["size"], ["training"], to=TensorProto.BOOL),
+    ]
+    assert "Dropout is in training mode" in refused(summed(*found, dropout))
     names = ["scale", "bias", "mean", "var"]
     norm = helper.make_node("BatchNormalization", ["z", *names], ["y", "m", "v"], training_mode=1)
     held = [tensor(name, [1]) for name in names]

@@ -119,6 +119,8 @@ def test_a_nan_that_the_graph_hides() -> None:
     facts, reals = np.zeros((2, 2), np.int32), np.array([[np.nan, 1.0]], np.float32)
     assert made.outputs(facts, reals).tolist() == [1.0, 0.0]
     assert np.isnan(made.probabilities(facts, reals)).tolist() == [True, False]
+    served = made.served(facts.astype(np.float64), reals.astype(np.float64))
+    assert np.isnan(served).tolist() == [True, False]
 
 
 def test_what_is_no_probability_is_undecided() -> None:

@@ -43,6 +43,7 @@ def test_a_graph_is_loaded_as_it_was_written(registry: Registry) -> None:
     assert (registry.folder / "x" / "model.onnx").read_bytes() == GRAPH
     assert version.weights_digest == sha256(GRAPH) != original.weights_digest
     assert (version.manifest.architecture, version.manifest.training) == ("onnx", None)
+    assert set(version.manifest.libraries) == {"numpy", "onnx", "onnxruntime"}
     assert version.calibration == THRESHOLDS
     assert version.manifest.slice_columns == ("device",)
     assert registry.verify("x") == version.manifest
