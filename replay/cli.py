@@ -43,7 +43,7 @@ COMMANDS: tuple[Entry, ...] = (
     Entry(
         "models",
         "recovery.commands.models:models",
-        "List, compare and calibrate model versions, promote them, and roll back.",
+        "List, compare, import and calibrate model versions, promote them, and roll back.",
     ),
     Entry("verdicts", "recovery.commands.verdicts:verdicts", "Publish corrections and undo them."),
     Entry("audit", "recovery.commands.audit:audit", "Compare model versions on the same clicks."),
