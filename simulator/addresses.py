@@ -9,8 +9,6 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from simulator.errors import BadScenario
-
 HOME, OFFICE, CAMPUS = "home", "office", "campus"
 CARRIER, DATACENTER = "carrier", "datacenter"
 _RANGES = {
@@ -23,18 +21,20 @@ _RANGES = {
 _ODD = 0x9E3779B1  # any odd factor permutes a range of 2^k addresses
 
 
+def room(kind: str) -> int:
+    """Return how many addresses of one kind there are."""
+    return 1 << _RANGES[kind][1]
+
+
 def addresses(kind: str, count: int) -> pa.Array:
-    """Return `count` different addresses of one kind, as text.
+    """Return `count` different addresses of one kind, as text; at most as many as there are.
 
     >>> addresses("carrier", 2).to_pylist()
     ['100.64.0.0', '100.119.121.177']
     """
     base, bits = _RANGES[kind]
-    if count > 1 << bits:
-        raise BadScenario(
-            f"{count:,} {kind} addresses asked for, but the range holds {1 << bits:,}: "
-            "lower --clicks-per-day"
-        )
+    if count > room(kind):
+        raise ValueError(f"{count:,} {kind} addresses, but there are {room(kind):,}")
     number = base + (np.arange(count, dtype=np.uint64) * np.uint64(_ODD) % np.uint64(1 << bits))
     octets = pa.array([str(value) for value in range(256)])
     parts = [

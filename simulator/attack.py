@@ -15,7 +15,7 @@ class Attack(RobotSettings):
     """
 
     begins_hour: float = Field(ge=0)
-    hours: float = Field(gt=0, le=24 * 30)
+    hours: float = Field(ge=0.01, le=24 * 30)
     campaigns: int = Field(default=4, ge=1)
 
     def total(self, days: float) -> float:

@@ -13,6 +13,7 @@ from replay.formats import money, new_table
 from replay.lake import Lake
 from replay.snapshot import Snapshot
 from replay.span import Span, iso, now_micros, parse_time, to_datetime, to_micros
+from scorer.errors import NotTrainable
 from simulator.comparison import compare_logs
 from simulator.comparison_view import comparison_document, comparison_lines, comparison_table
 from simulator.mark import days_written
@@ -75,20 +76,28 @@ def simulate(
     if list_them:
         _show_list(as_json)
         return
+    changes = {"days": days, "clicks_per_day": clicks_per_day, "seed": seed, "start": _start(start)}
     if compare_to is not None:
-        if name is not None:
-            raise click.UsageError("--compare-to takes no --scenario: simulate first, then compare")
+        if name is not None or append or any(v is not None for v in (*changes.values(), scale)):
+            raise click.UsageError(
+                "--compare-to takes nothing that says what to simulate; simulate first"
+            )
         _compare(home, Path(compare_to), user_by.split(","), as_json)
         return
     if name is None:
         raise click.UsageError("no --scenario given; `replay simulate --list` shows them")
-    changes = {"days": days, "clicks_per_day": clicks_per_day, "seed": seed, "start": _start(start)}
     given = {k: v for k, v in changes.items() if v is not None}
-    lake = open_lake(home) if append else None
+    lake = _kept_in(open_lake(home), currency) if append else None
     since, scenario = _asked(lake, name, given, scale)
     lake = lake or _lake(find_home(home, Path.cwd()), currency)
     with progress("simulate", scenario.expected_clicks) as advance:
-        written = write(lake, scenario, context.obj, since=since, advance=advance)
+        try:
+            written = write(lake, scenario, context.obj, since=since, advance=advance)
+        except NotTrainable as exc:
+            raise BadInput(
+                f"scenario {name}: a version can't be trained: {str(exc).partition(';')[0]}; give "
+                "more --clicks-per-day, and another --home"
+            ) from exc
     _show(lake, scenario, written, Span(since or scenario.span.start, scenario.span.end), as_json)
 
 
@@ -99,6 +108,8 @@ def _asked(
     if lake is None:
         return None, _loaded(name, given, scale)
     more = given.get("days", 1)
+    if more < 1:
+        raise BadInput(f"--days {more}: --append writes one day more, or as many as --days says")
     own = _loaded(name, {k: v for k, v in given.items() if k != "days"}, scale)
     before = days_written(lake, own)
     since = to_micros(own.start + timedelta(days=before))
@@ -126,10 +137,15 @@ def _compare(home: str | None, other: Path, user_by: list[str], as_json: bool) -
 
 
 def _lake(home: Path, currency: str | None) -> Lake:
-    lake = Lake.create(home, check_currency(currency or "USD"))
+    lake = Lake.create(home, check_currency("USD" if currency is None else currency))
+    return _kept_in(lake, currency)
+
+
+def _kept_in(lake: Lake, currency: str | None) -> Lake:
+    """Return the lake; raise BadInput where it is kept in another currency than is given."""
     if currency and lake.config.currency != currency:
         raise BadInput(
-            f"{home} is kept in {lake.config.currency}, not {currency}: "
+            f"{lake.home} is kept in {lake.config.currency}, not {currency}: "
             "leave --currency out or give another --home"
         )
     return lake

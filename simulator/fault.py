@@ -62,8 +62,8 @@ class IncidentSettings(Settings):
     """What every kind of incident is told: its time, in hours from the start, [begin, + hours)."""
 
     kind: str
-    begins_hour: float = Field(ge=0)
-    hours: float = Field(gt=0, le=24 * 366)
+    begins_hour: float = Field(ge=0, le=24 * 3660)
+    hours: float = Field(ge=0.01, le=24 * 366)
 
     def fault(self) -> Fault:
         """Return what it does."""
@@ -98,10 +98,10 @@ class Incident:
         """Whether it goes on at `ts` (µs)."""
         return self.span.start <= ts < self.span.end
 
-    def reaches(self, ts: int, look_back: int) -> bool:
-        """Whether decisions at `ts` may be wrong of it: windows of `look_back` µs may hold it."""
+    def reach(self, look_back: int) -> Span:
+        """When decisions may be wrong of it: while windows of `look_back` µs may hold it."""
         after = look_back + self.fault.again if self.fault.miscounts else 0
-        return self.span.start <= ts < self.span.end + after
+        return Span(self.span.start, self.span.end + after)
 
     @property
     def turns(self) -> tuple[int, ...]:

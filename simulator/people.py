@@ -2,16 +2,17 @@
 
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import TypeVar
+from typing import Annotated, TypeVar
 
 import numpy as np
-from pydantic import Field, field_validator
+from pydantic import BeforeValidator, Field, field_validator
 
+from simulator.addresses import CAMPUS, CARRIER, HOME, OFFICE
 from simulator.columns import DEVICES
 from simulator.draw import Flags, Ints, Reals, SmallInts, generator, weighted, weights_of
 from simulator.places import CARRIER_SHARES, CARRIERS, Places, carrier_weights
-from simulator.settings import Settings
-from simulator.surges import Surge
+from simulator.settings import Settings, each_of_its_kind
+from simulator.surges import SURGES, Surge
 
 PEOPLE_PLACE = (0, 2)
 ACTIVITY_CAP = 100  # the busiest person against the idlest
@@ -22,6 +23,10 @@ ACCOUNT_DAYS = 600  # mean age
 Key = TypeVar("Key", int, str)
 
 
+def _surges(value: object) -> object:
+    return each_of_its_kind(value, "surge", SURGES)
+
+
 class HumanSettings(Settings):
     """How people behave; shares are of 1.
 
@@ -30,7 +35,7 @@ class HumanSettings(Settings):
     within minutes.
     """
 
-    clicks_per_user_day: float = Field(default=2.6, gt=0, le=1000)
+    clicks_per_user_day: float = Field(default=2.6, ge=0.01, le=1000)
     activity_tail: float = Field(default=1.3, gt=0.1, le=10)
     users_per_home: float = Field(default=2.2, ge=1, le=100)
     changing_homes: float = Field(default=0.3, ge=0, le=1)
@@ -50,7 +55,7 @@ class HumanSettings(Settings):
     at_once: float = Field(default=0.6, ge=0, le=1)
     whole_second_share: float = Field(default=0.08, ge=0, le=1)
     accounts: float = Field(default=0.65, ge=0, le=1)
-    surges: tuple[Surge, ...] = ()
+    surges: Annotated[tuple[Surge, ...], BeforeValidator(_surges)] = ()
 
     @field_validator("zones")
     @classmethod
@@ -106,13 +111,36 @@ class People:
         return shares
 
 
+def count_people(settings: HumanSettings, clicks_per_day: int) -> int:
+    """Return how many people make so many clicks on an average day."""
+    return max(round(clicks_per_day / settings.clicks_per_user_day), len(settings.zones))
+
+
+def count_networks(settings: HumanSettings, people: int) -> dict[str, int]:
+    """Return how many addresses of each kind so many people use, VPN exits apart."""
+    campuses, per_campus = _campuses(settings, people)
+    return {
+        HOME: max(round(people / settings.users_per_home), 1),
+        OFFICE: max(round(people * (1 - OFFICELESS) / settings.users_per_office), 1),
+        CAMPUS: campuses * per_campus,
+        CARRIER: CARRIERS * max(round(people / settings.users_per_carrier_address / CARRIERS), 1),
+    }
+
+
+def _campuses(settings: HumanSettings, people: int) -> tuple[int, int]:
+    """Return how many campuses there are, and how many addresses each has."""
+    students = people * settings.students
+    campuses = max(round(students / STUDENTS_PER_CAMPUS), 1)
+    return campuses, max(round(students / campuses / settings.users_per_campus_address), 1)
+
+
 def make_people(settings: HumanSettings, clicks_per_day: int, seed: int, begin: int = 0) -> People:
     """Draw the population: bounded Pareto activity, households, offices of very unequal size.
 
     `begin` is the simulation's first hour since the epoch; it moves surges and nothing else.
     """
     rng = generator(seed, *PEOPLE_PLACE)
-    count = max(round(clicks_per_day / settings.clicks_per_user_day), len(settings.zones))
+    count = count_people(settings, clicks_per_day)
     places = _places(rng, settings, count)
     student = rng.random(count) < settings.students
     weights = np.minimum(1 + rng.pareto(settings.activity_tail, count), ACTIVITY_CAP)
@@ -146,18 +174,17 @@ def make_people(settings: HumanSettings, clicks_per_day: int, seed: int, begin: 
 
 
 def _places(rng: np.random.Generator, settings: HumanSettings, count: int) -> Places:
-    students = count * settings.students
-    campuses = max(round(students / STUDENTS_PER_CAMPUS), 1)
-    homes = max(round(count / settings.users_per_home), 1)
-    per_carrier = max(round(count / settings.users_per_carrier_address / CARRIERS), 1)
+    networks = count_networks(settings, count)
+    campuses, per_campus = _campuses(settings, count)
+    per_carrier = networks[CARRIER] // CARRIERS
     largest = count * max(CARRIER_SHARES) / per_carrier
     return Places(
-        homes=homes,
-        offices=max(round(count * (1 - OFFICELESS) / settings.users_per_office), 1),
+        homes=networks[HOME],
+        offices=networks[OFFICE],
         campuses=campuses,
-        campus_addresses=max(round(students / campuses / settings.users_per_campus_address), 1),
-        carriers=CARRIERS * per_carrier,
-        renewed=round(homes * settings.changing_homes),
+        campus_addresses=per_campus,
+        carriers=networks[CARRIER],
+        renewed=round(networks[HOME] * settings.changing_homes),
         carrier_weights=carrier_weights(rng, per_carrier, settings.carrier_tail, largest),
     )
 

@@ -2,7 +2,7 @@
 
 Addresses are numbered in one table: homes, then offices, campuses, carriers' shared ones, then VPN
 exits; the robots' follow. Some homes get another address every night. A carrier's users share its
-addresses very unequally (up to 10,000 on one) and change theirs every few hours, as students do
+addresses very unequally (some 10,000 on one) and change theirs every few hours, as students do
 within their campus.
 """
 
@@ -17,7 +17,7 @@ CARRIER_SHARES = (0.34, 0.24, 0.18, 0.12, 0.07, 0.05)
 VPN_EXITS = 8
 LEASE_HOURS = 6  # how long a carrier or a campus leaves a user on one address
 RENEWAL_HOUR = 4  # local time at which a home with a changing address gets another
-MOST_USERS = 10_000  # of one carrier's address, on average
+MOST_USERS = 10_000  # of one carrier's address, about
 STEP = 2_654_435_761  # prime, so it shares no factor with a number of addresses below it
 
 
@@ -89,8 +89,11 @@ def _lease(person: Ints, hour: int) -> Words:
 def carrier_weights(rng: np.random.Generator, addresses: int, tail: float, users: float) -> Ints:
     """Draw how unequally one carrier's addresses are shared, as running sums.
 
-    `users` is the mean of the largest carrier's addresses; none has more than MOST_USERS.
+    `users` is the mean of the largest carrier's addresses. Weights are cut where they mean
+    MOST_USERS, again and again, since what is cut makes those left a larger share.
     """
     weights = 1 + rng.pareto(tail, addresses)
-    weights = np.minimum(weights, weights.mean() * MOST_USERS / users)
+    most = max(MOST_USERS / users, 1)
+    while weights.max() > 1.001 * most * weights.mean():
+        weights = np.minimum(weights, weights.mean() * most)
     return np.cumsum(np.rint(weights * 100).astype(np.int64))

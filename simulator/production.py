@@ -1,18 +1,17 @@
 """Production decisions, as the live service would have logged them, by the batch engine."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 import pyarrow as pa
 
 from replay.decision_log import decision_rows
 from replay.engine import Features
-from replay.features import FeatureSlice, stream
+from replay.features import FeatureSlice
 from replay.lake import Lake
 from replay.logged import overlay
 from replay.production import read_production
 from replay.snapshot import Snapshot
-from replay.span import Span
 from replay.tables import DECISION_TRUTH, DECISIONS, TIMESTAMP
 from scorer.decisions import INVALID, UNDECIDED, Decisions, decide
 from scorer.registry import ModelVersion
@@ -92,7 +91,7 @@ class Production:
         logged = _undecided(heard) if came.away else self._logged(heard, read, chunk.incidents)
         invalid = np.zeros(len(chunk.clicks), np.bool_)
         invalid[~came.detoured] = np.asarray(logged["decision"]) == INVALID
-        return Decided(logged, _truth(clicks, should, self._touched(chunk.span.start)), invalid)
+        return Decided(logged, _truth(clicks, should, self._touched(chunk.clicks.ts)), invalid)
 
     def _logged(
         self, clicks: pa.Table, read: Features, present: Sequence[Incident]
@@ -106,11 +105,14 @@ class Production:
         decisions = decide(version, clicks, features.facts, features.reals, threads=self._threads)
         return decision_rows(version, clicks, features, decisions, _decided_at(clicks), SCORED)
 
-    def _touched(self, at: int) -> str | None:
-        """Return the id of the incident that clicks of `at` are laid to: the last that reaches."""
-        look_back = self._healthy.spec.look_back
-        reached = [each for each in self._timeline if each.reaches(at, look_back)]
-        return reached[-1].incident_id if reached else None
+    def _touched(self, ts: Ints) -> pa.Array:
+        """Return the id of the incident that each click is laid to: the last that reaches it."""
+        ids = [incident.incident_id for incident in self._timeline]
+        found = np.full(len(ts), len(ids), np.int32)
+        for number, incident in enumerate(self._timeline):
+            reach = incident.reach(self._healthy.spec.look_back)
+            found[(ts >= reach.start) & (ts < reach.end)] = number
+        return pa.array([*ids, None], pa.string()).take(pa.array(found))
 
     def _standing(self, at: int) -> ModelVersion:
         """Return what stood in production before `at`."""
@@ -162,29 +164,14 @@ def _undecided(clicks: pa.Table) -> pa.RecordBatch:
     return pa.RecordBatch.from_pydict({**columns, **rest}, schema=DECISIONS.schema)
 
 
-def _truth(clicks: pa.Table, should: Decisions, incident_id: str | None) -> pa.RecordBatch:
+def _truth(clicks: pa.Table, should: Decisions, incident_ids: pa.Array) -> pa.RecordBatch:
     columns = {
         "click_id": clicks["click_id"].combine_chunks(),
         "ts": clicks["ts"].combine_chunks().cast(TIMESTAMP),
         "decision": should.words.cast(pa.string()),
-        "incident_id": pa.repeat(pa.scalar(incident_id, pa.string()), len(clicks)),
+        "incident_id": incident_ids,
     }
     return pa.RecordBatch.from_pydict(columns, schema=DECISION_TRUTH.schema)
-
-
-def log_decisions(lake: Lake, version: ModelVersion, span: Span, writer: str) -> int:
-    """Log a version's decision on every click of the span; return how many were logged.
-
-    One commit under `writer`: a second call with the same writer logs nothing.
-    """
-    pieces = stream(Snapshot.take(lake), version.spec, span, columns=version.manifest.slice_columns)
-    return lake.append("decisions", _rows(version, pieces), (writer, 1))
-
-
-def _rows(version: ModelVersion, pieces: Iterator[FeatureSlice]) -> Iterator[pa.RecordBatch]:
-    for piece in pieces:
-        if piece.clicks.num_rows:
-            yield logged_rows(version, piece)
 
 
 def logged_rows(version: ModelVersion, piece: FeatureSlice) -> pa.RecordBatch:

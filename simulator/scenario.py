@@ -1,28 +1,30 @@
 """Scenarios: who clicks, how much, and what goes wrong. They are data, written as TOML."""
 
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from importlib import resources
 from math import isfinite
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Field, SerializeAsAny, ValidationError, field_validator
 
 from replay.span import Span, to_micros
-from scorer.errors import BadSpec, nearest
+from scorer.errors import BadSpec
 from scorer.spec import load_spec
+from simulator.bounds import Bounds
+from simulator.checks import check_promotions, check_robots, check_room, check_surges
 from simulator.columns import HOUR
 from simulator.errors import BadScenario, UnknownScenario
 from simulator.fault import Incident, IncidentSettings
 from simulator.incidents import INCIDENTS
 from simulator.incidents.checks import check_incidents
-from simulator.market import MarketSettings, campaign_ids
+from simulator.market import MarketSettings
 from simulator.people import HumanSettings
 from simulator.robots import ROBOTS
-from simulator.settings import Settings
+from simulator.settings import Settings, each_of_its_kind, problems
 from simulator.team import RobotSettings
 
 KINDS = {robot.name: robot for robot in ROBOTS}
@@ -31,32 +33,14 @@ _INCIDENT_SETTINGS = {incident.name: incident.settings for incident in INCIDENTS
 
 
 def _robots(value: object) -> object:
-    return _each(value, "robot", _ROBOT_SETTINGS)
+    return each_of_its_kind(value, "robot", _ROBOT_SETTINGS)
 
 
 def _incidents(value: object) -> object:
-    return _each(value, "incident", _INCIDENT_SETTINGS)
+    return each_of_its_kind(value, "incident", _INCIDENT_SETTINGS)
 
 
-def _each(value: object, word: str, kinds: Mapping[str, type[Settings]]) -> object:
-    """Validate each part of a list by the settings of its kind."""
-    if not isinstance(value, (list, tuple)):
-        return value
-    return tuple(_one(f"{word} {n}", item, kinds) for n, item in enumerate(value, start=1))
-
-
-def _one(place: str, data: object, kinds: Mapping[str, type[Settings]]) -> Settings:
-    if isinstance(data, Settings):
-        return data
-    kind = data.get("kind") if isinstance(data, Mapping) else None
-    if kind not in kinds:
-        hint = nearest(str(kind), kinds, f"Known: {', '.join(kinds)}.")
-        raise ValueError(f"{place}: no kind named {kind!r}. {hint}")
-    try:
-        return kinds[str(kind)].model_validate(data)
-    except ValidationError as exc:
-        raise ValueError(f"{place} ({kind}): {problems(exc)}") from exc
-
+FIRST_YEAR, LAST_YEAR = 1971, 2999  # of the start; the days before it are simulated too
 
 Architecture = Literal["mlp", "logistic", "velocity", "dcn"]
 
@@ -71,7 +55,7 @@ class ProductionSettings(Settings):
     history_days: int = Field(default=3, ge=1, le=60)
     architecture: Architecture = "mlp"
     earlier: Architecture | None = None
-    promoted_hour: float = Field(default=0, ge=0)
+    promoted_hour: float = Field(default=0, ge=0, le=24 * 3660)
     spec: str = "default"
     fpr_budget: float = Field(default=0.01, gt=0, le=1)
     seed: int = Field(default=0, ge=0, lt=2**32)
@@ -83,7 +67,7 @@ class Scenario(Settings):
     `clicks_per_day` is what humans click on an average day; robots come on top. `start` is a
     whole hour, UTC. `billing_delay_hours` is how long after an hour its bill shows who clicked
     which of its clicks were invalidated. `logged` is the share of all clicks that the log holds,
-    drawn at random.
+    drawn at random. `bounds` change no row.
     """
 
     title: str
@@ -100,6 +84,7 @@ class Scenario(Settings):
     incidents: Annotated[
         tuple[SerializeAsAny[IncidentSettings], ...], BeforeValidator(_incidents)
     ] = ()
+    bounds: Bounds | None = None
 
     @field_validator("start", mode="before")
     @classmethod
@@ -109,8 +94,8 @@ class Scenario(Settings):
         if not isinstance(value, datetime):
             return value
         moment = value if value.tzinfo else value.replace(tzinfo=UTC)
-        if to_micros(moment) % HOUR or to_micros(moment) < 0:
-            raise ValueError("the start must be a whole hour, UTC, since 1970")
+        if to_micros(moment) % HOUR:
+            raise ValueError("the start must be a whole hour, UTC")
         return moment
 
     @property
@@ -155,70 +140,42 @@ class Scenario(Settings):
         return range(self.span.start // HOUR, self.span.end // HOUR)
 
 
-def problems(exc: ValidationError) -> str:
-    """Say on one line what does not hold, each with its key."""
-    return "; ".join(_problem(dict(error)) for error in exc.errors())
-
-
-def _problem(error: dict[str, Any]) -> str:
-    place = ".".join(str(part) for part in error["loc"])
-    message = str(error["msg"]).removeprefix("Value error, ")
-    return f"{place}: {message}" if place else message
-
-
 def parse_scenario(data: Mapping[str, object], where: str) -> Scenario:
     """Validate TOML data; raise BadScenario naming `where`, the key, and the nearest right one."""
     try:
         scenario = Scenario.model_validate(dict(data))
     except ValidationError as exc:
         raise BadScenario(f"scenario {where}: {problems(exc)}") from exc
-    _check_robots(scenario, where)
-    _check_surges(scenario, where)
-    if scenario.incidents and scenario.production is None:
-        raise BadScenario(f"scenario {where}: incidents need a [production] that decides; add one")
-    if scenario.production is not None:
-        if (scenario.promoted_at > scenario.span.start) != (
-            scenario.production.earlier is not None
-        ):
-            raise BadScenario(
-                f"scenario {where}: production: earlier and promoted_hour go together: give both "
-                "or neither"
-            )
-        try:
-            check_incidents(scenario.timeline, scenario.span, load_spec(scenario.production.spec))
-        except (BadSpec, ValueError) as exc:
-            raise BadScenario(f"scenario {where}: {exc}") from exc
+    try:
+        _check(scenario)
+    except (BadSpec, ValueError) as exc:
+        raise BadScenario(f"scenario {where}: {exc}") from exc
     return scenario
 
 
-def _check_robots(scenario: Scenario, where: str) -> None:
-    for number, robot in enumerate(scenario.robots, start=1):
-        place = f"scenario {where}: robot {number} ({robot.kind})"
-        if robot.aims:
-            _check_aims(robot.aims, campaign_ids(scenario.market), place)
-        active = robot.active()
-        if active and active[0] >= len(scenario.hours):
-            raise BadScenario(
-                f"{place}: begins_hour {active[0]:g} is not "
-                f"before the end: {len(scenario.hours)} hours are simulated; give more --days"
-            )
-
-
-def _check_surges(scenario: Scenario, where: str) -> None:
-    for number, surge in enumerate(scenario.humans.surges, start=1):
-        if surge.begins_hour >= len(scenario.hours):
-            raise BadScenario(
-                f"scenario {where}: surge {number} ({surge.kind}): begins_hour "
-                f"{surge.begins_hour:g} is not before the end: {len(scenario.hours)} hours are "
-                "simulated; give more --days"
-            )
-
-
-def _check_aims(aims: Sequence[str], known: list[str], place: str) -> None:
-    for aim in aims:
-        if aim not in known:
-            hint = nearest(aim, known, f"They go from {known[0]} to {known[-1]}.")
-            raise BadScenario(f"{place}: aims: no campaign with the id {aim!r}. {hint}")
+def _check(scenario: Scenario) -> None:
+    """Raise ValueError, or BadSpec, where parts that hold by themselves don't hold together."""
+    if not FIRST_YEAR <= scenario.start.year <= LAST_YEAR:
+        raise ValueError(f"start: must be from {FIRST_YEAR} to {LAST_YEAR}")
+    hours, production = len(scenario.hours), scenario.production
+    daily = production.history_days if production else 1  # of a robot that comes and goes
+    check_robots(scenario.robots, scenario.market, hours)
+    check_surges(scenario.humans.surges, hours)
+    check_room(
+        scenario.humans,
+        scenario.market,
+        scenario.robots,
+        scenario.clicks_per_day,
+        sum(daily if robot.active() else 1 for robot in scenario.robots),
+    )
+    if production is None:
+        if scenario.incidents:
+            raise ValueError("incidents need a [production] that decides; add one")
+        return
+    if (scenario.promoted_at > scenario.span.start) != (production.earlier is not None):
+        raise ValueError("production: earlier and promoted_hour go together: give both or neither")
+    check_incidents(scenario.timeline, scenario.span, load_spec(production.spec))
+    check_promotions(scenario.timeline, scenario.promoted_at, scenario.span.end)
 
 
 def scaled(scenario: Scenario, factor: float) -> Scenario:
@@ -240,6 +197,13 @@ def shipped() -> dict[str, Path]:
     return {path.stem: path for path in sorted(folder.glob("*.toml"))}
 
 
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except OSError:  # a name that no file can have
+        return False
+
+
 def load_scenario(name: str, changes: Mapping[str, object] | None = None) -> Scenario:
     """Load a shipped scenario by name, or a TOML file by path, with some keys changed.
 
@@ -247,10 +211,12 @@ def load_scenario(name: str, changes: Mapping[str, object] | None = None) -> Sce
     """
     known = shipped()
     path = known.get(name, Path(name))
-    if not path.is_file():
+    if not _is_file(path):
         raise UnknownScenario(name, known)
     try:
         data = tomllib.loads(path.read_text())
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as exc:
         raise BadScenario(f"scenario {name}: not TOML: {exc}") from exc
+    except OSError as exc:
+        raise BadScenario(f"scenario {name} can't be read: {exc.strerror}") from exc
     return parse_scenario({**data, **(changes or {})}, name)

@@ -5,7 +5,7 @@ to the sale's few campaigns. A holiday lifts whole hours, with a weekend's rhyth
 """
 
 from math import exp2, log
-from typing import Annotated, Literal
+from typing import Literal
 
 import numpy as np
 from pydantic import Field
@@ -26,7 +26,7 @@ class FlashSale(Settings):
 
     kind: Literal["flash_sale"] = "flash_sale"
     begins_hour: float = Field(ge=0)
-    hours: float = Field(gt=0, le=24 * 30)
+    hours: float = Field(ge=0.01, le=24 * 30)
     lift: float = Field(default=8, gt=1, le=1000)
     half_life_minutes: float = Field(default=25, gt=0, le=100_000)
     campaigns: int = Field(default=2, ge=1)
@@ -63,7 +63,7 @@ class Holiday(Settings):
 
     kind: Literal["holiday"] = "holiday"
     begins_hour: float = Field(ge=0)
-    hours: float = Field(gt=0, le=24 * 30)
+    hours: float = Field(ge=0.01, le=24 * 30)
     lift: float = Field(default=1.4, gt=0, le=100)
     at_work: float = Field(default=0.1, ge=0, le=1)
 
@@ -72,10 +72,11 @@ class Holiday(Settings):
         return self.begins_hour <= hour - begin < self.begins_hour + self.hours
 
 
-Surge = Annotated[FlashSale | Holiday, Field(discriminator="kind")]
+Surge = FlashSale | Holiday
+SURGES: dict[str, type[Settings]] = {"flash_sale": FlashSale, "holiday": Holiday}
 
 
-def holiday_of(surges: tuple[FlashSale | Holiday, ...], begin: int, hour: int) -> Holiday | None:
+def holiday_of(surges: tuple[Surge, ...], begin: int, hour: int) -> Holiday | None:
     """Return the first holiday in which an hour begins, or None."""
     for surge in surges:
         if isinstance(surge, Holiday) and surge.holds(begin, hour):

@@ -31,12 +31,12 @@ class RobotSettings(Settings):
 
     kind: str
     share: float = Field(gt=0, le=10)
-    clicks_per_user: float = Field(default=60, gt=0)
+    clicks_per_user: float = Field(default=60, ge=0.01)
     known: float = Field(default=0.75, ge=0, le=1)
     logged_in: float = Field(default=0.2, ge=0, le=1)
     buys: float = Field(default=0.0002, ge=0, le=1)
     begins_hour: float | None = Field(default=None, ge=0)
-    hours: float | None = Field(default=None, gt=0, le=24 * 3660)
+    hours: float | None = Field(default=None, ge=0.01, le=24 * 3660)
     aims: tuple[str, ...] = ()
 
     @model_validator(mode="after")
@@ -67,7 +67,7 @@ class RobotSettings(Settings):
 class Hosted(RobotSettings):
     """Robots with data-centre addresses of their own."""
 
-    users_per_address: float = Field(default=3, gt=0)
+    users_per_address: float = Field(default=3, ge=0.01)
 
     def addresses(self, users: int) -> int:
         """How many addresses so many users share."""
@@ -78,9 +78,9 @@ class Hosted(RobotSettings):
 class Team:
     """One robot population: its users and addresses are ranges of the world's tables.
 
-    `homes` are the addresses at which somebody lives; `aims` are campaigns' numbers. `watch`
-    returns what people do in an hour (since the epoch), or a sample of whole sessions: each one's
-    clicks together and in order.
+    `homes` are the addresses at which somebody lives, or the carriers' where nobody has a line;
+    `aims` are campaigns' numbers. `watch` returns what people do in an hour (since the epoch), or a
+    sample of whole sessions: each one's clicks together and in order.
     """
 
     population: int

@@ -19,7 +19,7 @@ from simulator.errors import DaysTaken
 from simulator.generate import Chunk, chunk_spans, chunks
 from simulator.incident_rows import incident_rows
 from simulator.landing import Landing
-from simulator.mark import write_mark
+from simulator.mark import passed, write_mark
 from simulator.memory import share_one_heap
 from simulator.pointer import Pointer
 from simulator.profiles import ip_rows, snapshot_times, user_rows
@@ -98,7 +98,7 @@ def _trained(
 
 
 def _name(scenario: Scenario) -> str:
-    return hashlib.sha256(scenario.model_dump_json().encode()).hexdigest()[:16]
+    return hashlib.sha256(scenario.model_dump_json(exclude={"bounds"}).encode()).hexdigest()[:16]
 
 
 def _refuse_taken(
@@ -106,7 +106,8 @@ def _refuse_taken(
 ) -> None:
     """Refuse where clicks stand in the span, unless they are this simulation's own first part."""
     done = lake.transaction("clicks", writer) or 0
-    if 0 < done < total:
+    begin = scenario.span.start if since is None else since
+    if 0 < done < total or (done and not passed(lake, begin)):
         return
     span = scenario.span if since is None else Span(since, scenario.span.end)
     source = Snapshot.take(lake).source("clicks", span)

@@ -15,8 +15,8 @@ class BadModel(IncidentSettings):
     """
 
     kind: Literal["bad_model"] = "bad_model"
-    train_hours: float = Field(default=24, gt=0)
-    ready_hours: float = Field(default=0, ge=0)
+    train_hours: float = Field(default=24, ge=0.01, le=24 * 366)
+    ready_hours: float = Field(default=0, ge=0, le=24 * 366)
     leaves_out: tuple[str, ...] = Field(default=("ip",), min_length=1)
     devices: tuple[Device, ...] = ()
 

@@ -1,7 +1,6 @@
 """What must hold of incidents together, and with the time and the spec that they meet."""
 
 from collections.abc import Sequence
-from itertools import pairwise
 
 from replay.span import Span
 from scorer.errors import nearest
@@ -19,16 +18,10 @@ def check_incidents(timeline: Sequence[Incident], span: Span, spec: Spec) -> Non
     for incident in timeline:
         _check_time(incident, span)
         _check_features(incident, spec)
-    promoting = [incident for incident in timeline if incident.version]
-    for before, after in pairwise(promoting):
-        if after.span.start < before.span.end:
-            raise ValueError(
-                f"{_place(before)} and {_place(after)} put a version into production at the same "
-                "time; let one end before the other begins"
-            )
 
 
-def _place(incident: Incident) -> str:
+def place_of(incident: Incident) -> str:
+    """Name an incident by its number in the scenario and its kind."""
     return f"incident {incident.incident_id.rpartition('-')[2]} ({incident.kind})"
 
 
@@ -37,15 +30,15 @@ def _check_time(incident: Incident, span: Span) -> None:
     if incident.span.start >= span.end:
         begins = (incident.span.start - span.start) / HOUR
         raise ValueError(
-            f"{_place(incident)}: begins_hour {begins:g} is not before the end: {hours} hours are "
-            "simulated; give more --days"
+            f"{place_of(incident)}: begins_hour {begins:g} is not before the end: {hours} hours "
+            "are simulated; give more --days"
         )
     promotes = incident.fault.promotes
     if isinstance(promotes, Retrained):
         begins = incident.trained_at - round(promotes.hours * HOUR)
         if begins < span.start:
             raise ValueError(
-                f"{_place(incident)}: trained on {promotes.hours:g} h that begin "
+                f"{place_of(incident)}: trained on {promotes.hours:g} h that begin "
                 f"{(span.start - begins) / HOUR:g} h before the start; let it begin later or give "
                 "fewer train_hours"
             )
@@ -55,7 +48,7 @@ def _check_features(incident: Incident, spec: Spec) -> None:
     for name in incident.fault.zeroed:
         if name not in spec.names:
             hint = nearest(name, spec.names, "`replay models show` lists a version's features.")
-            raise ValueError(f"{_place(incident)}: features: no feature named {name!r}. {hint}")
+            raise ValueError(f"{place_of(incident)}: features: no feature named {name!r}. {hint}")
     promotes = incident.fault.promotes
     if isinstance(promotes, Retrained):
         known = sorted({column for entity in spec.entities for column in entity})
@@ -63,5 +56,6 @@ def _check_features(incident: Incident, spec: Spec) -> None:
             if column not in known:
                 hint = nearest(column, known, f"It has some of {', '.join(known)}.")
                 raise ValueError(
-                    f"{_place(incident)}: leaves_out: the spec has no feature of {column!r}. {hint}"
+                    f"{place_of(incident)}: leaves_out: the spec has no feature of {column!r}. "
+                    f"{hint}"
                 )

@@ -13,7 +13,7 @@ class CountersFlushed(IncidentSettings):
     """When; `hours` is by itself as long as the longest window takes to fill again."""
 
     kind: Literal["counters_flushed"] = "counters_flushed"
-    hours: float = Field(default=24, gt=0, le=24 * 366)
+    hours: float = Field(default=24, ge=0.01, le=24 * 366)
 
     def fault(self) -> Fault:
         """Forget all counts, in a new epoch."""

@@ -12,8 +12,8 @@ class CountersStale(IncidentSettings):
     """How old the snapshot was; `hours` is by itself what the longest window takes to move on."""
 
     kind: Literal["counters_stale"] = "counters_stale"
-    hours: float = Field(default=24, gt=0, le=24 * 366)
-    age_hours: float = Field(default=3, gt=0, le=24)
+    hours: float = Field(default=24, ge=0.01, le=24 * 366)
+    age_hours: float = Field(default=3, ge=0.01, le=24)
 
     def fault(self) -> Fault:
         """Forget the last hours."""

@@ -11,8 +11,8 @@ class LabelsMissing(IncidentSettings):
     """Which purchases did not land: those from `devices`, for the `train_hours` before."""
 
     kind: Literal["labels_missing"] = "labels_missing"
-    train_hours: float = Field(default=24, gt=0)
-    ready_hours: float = Field(default=0, ge=0)
+    train_hours: float = Field(default=24, ge=0.01, le=24 * 366)
+    ready_hours: float = Field(default=0, ge=0, le=24 * 366)
     devices: tuple[Device, ...] = Field(default=("mobile_app",), min_length=1)
 
     def fault(self) -> Fault:

@@ -16,7 +16,7 @@ class LogLate(IncidentSettings):
 
     kind: Literal["log_late"] = "log_late"
     share: float = Field(default=0.3, gt=0, le=1)
-    late_hours: float = Field(default=3, gt=0, le=48)
+    late_hours: float = Field(default=3, ge=0.01, le=48)
 
     def fault(self) -> Fault:
         """Send some sessions to the log alone."""

@@ -24,11 +24,11 @@ class ClickFarm(RobotSettings):
     """How the farm works: from `shift_begins` (local hour) for `shift_hours`, every day."""
 
     kind: Literal["click_farm"] = "click_farm"
-    clicks_per_user: float = Field(default=150, gt=0)
+    clicks_per_user: float = Field(default=150, ge=0.01)
     known: float = Field(default=1, ge=0, le=1)
     logged_in: float = Field(default=0.9, ge=0, le=1)
     buys: float = Field(default=0, ge=0, le=1)
-    phones_per_address: float = Field(default=8, gt=0)
+    phones_per_address: float = Field(default=8, ge=0.01)
     zone: int = Field(default=7, ge=-12, le=14)
     shift_begins: int = Field(default=8, ge=0, le=23)
     shift_hours: int = Field(default=10, ge=1, le=24)

@@ -23,8 +23,8 @@ class Crawler(Hosted):
     """How crawlers behave; `clicks_per_user` is a crawler's in a day, `jitter` of its pace."""
 
     kind: Literal["crawler"] = "crawler"
-    clicks_per_user: float = Field(default=2_000, gt=0)
-    users_per_address: float = Field(default=1, gt=0)
+    clicks_per_user: float = Field(default=2_000, ge=0.01)
+    users_per_address: float = Field(default=1, ge=0.01)
     known: float = Field(default=0, ge=0, le=1)
     logged_in: float = Field(default=0, ge=0, le=1)
     buys: float = Field(default=0, ge=0, le=1)

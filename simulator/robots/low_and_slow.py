@@ -24,7 +24,7 @@ class LowAndSlow(RobotSettings):
     """How the machines behave; `clicks_per_user` is for a day."""
 
     kind: Literal["low_and_slow"] = "low_and_slow"
-    clicks_per_user: float = Field(default=12, gt=0)
+    clicks_per_user: float = Field(default=12, ge=0.01)
     clicks_per_hour: int = Field(default=2, ge=1, le=60)
 
     @model_validator(mode="after")

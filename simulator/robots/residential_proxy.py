@@ -24,7 +24,7 @@ class ResidentialProxy(Attack):
     """How the burst runs; `enrolled` is the share of homes with a proxy in them."""
 
     kind: Literal["residential_proxy"] = "residential_proxy"
-    clicks_per_user: float = Field(default=12, gt=0)
+    clicks_per_user: float = Field(default=12, ge=0.01)
     enrolled: float = Field(default=0.3, gt=0, le=1)
     mean_session: float = Field(default=3, ge=1, le=10)
     gap_seconds: float = Field(default=25, gt=0, le=600)

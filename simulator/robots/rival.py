@@ -27,7 +27,7 @@ class Rival(Hosted):
 
     kind: Literal["rival"] = "rival"
     aims: tuple[str, ...] = Field(default=(), max_length=1)
-    clicks_per_user: float = Field(default=15, gt=0)
+    clicks_per_user: float = Field(default=15, ge=0.01)
     buys: float = Field(default=0, ge=0, le=1)
     zone: int = Field(default=0, ge=-12, le=14)
     night_begins: int = Field(default=1, ge=0, le=23)

@@ -27,7 +27,7 @@ class SessionMimic(RobotSettings):
     """
 
     kind: Literal["session_mimic"] = "session_mimic"
-    clicks_per_user: float = Field(default=6, gt=0)
+    clicks_per_user: float = Field(default=6, ge=0.01)
     logged_in: float = Field(default=0.5, ge=0, le=1)
     buys: float = Field(default=0, ge=0, le=1)
     records: int = Field(default=20, ge=0, le=23)

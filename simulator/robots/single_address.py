@@ -18,7 +18,7 @@ class SingleAddress(Attack):
     """How a single-address burst runs: each of its users is a cookie that it threw away."""
 
     kind: Literal["single_address"] = "single_address"
-    clicks_per_user: float = Field(default=200, gt=0)
+    clicks_per_user: float = Field(default=200, ge=0.01)
     logged_in: float = Field(default=0, ge=0, le=1)
 
     def addresses(self, users: int) -> int:

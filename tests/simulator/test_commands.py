@@ -69,6 +69,16 @@ def test_without_a_production_no_torch_is_loaded(tmp_path: Path) -> None:
     assert done.stdout.splitlines()[-1] == "False True"
 
 
+def test_too_few_clicks_to_train_on_are_named(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    few = ("--scenario", "bad_model", "--clicks-per-day", "100")
+    code, out, err = run(capsys, *few, "--home", str(tmp_path / "lake"))
+    assert (code, out) == (2, "")
+    assert "scenario bad_model: a version can't be trained: " in err.splitlines()[-1]
+    assert err.endswith("; give more --clicks-per-day, and another --home\n")
+
+
 def test_the_list_has_a_line_for_each(capsys: pytest.CaptureFixture[str]) -> None:
     code, out, _ = run(capsys, "--list", "--json")
     assert code == 0

@@ -13,6 +13,7 @@ import pytest
 
 from recovery.gates import GATES
 from recovery.publishing import Terms, publish
+from replay.errors import BadInput
 from replay.lake import Lake
 from replay.span import Span
 from simulator.incidents import INCIDENTS
@@ -63,6 +64,31 @@ def expected(lake: Lake, span: Span) -> Expected:
     return Expected(*(int(str(value)) for value in row))
 
 
+def left_wrong(lake: Lake, span: Span) -> int:
+    """Count the clicks whose decision, verdicts included, is not what it should have been."""
+    [(clicks,)] = ask(
+        lake,
+        f"""
+        SELECT count(*) FROM clicks c JOIN decision_truth t USING (click_id)
+        LEFT JOIN decisions d USING (click_id) LEFT JOIN verdicts v USING (click_id)
+        WHERE c.ts >= make_timestamptz({span.start}) AND c.ts < make_timestamptz({span.end})
+          AND coalesce(v.decision, d.decision, 'undecided') <> t.decision
+        """,
+    )
+    return int(str(clicks))
+
+
+def should(lake: Lake) -> list[tuple[object, ...]]:
+    return ask(lake, "SELECT click_id, decision FROM decision_truth ORDER BY click_id")
+
+
+@pytest.fixture(scope="module")
+def calm(tmp_path_factory: pytest.TempPathFactory) -> list[tuple[object, ...]]:
+    """Return what should be decided where nothing goes wrong."""
+    home = tmp_path_factory.mktemp("calm") / "lake"
+    return should(make(home, small("service_down", incidents=[])))
+
+
 @pytest.fixture(scope="module", params=REPAIRABLE)
 def repair(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Repair:
     scenario = small(request.param)
@@ -83,14 +109,27 @@ def test_a_replay_with_the_right_model_repairs_it(repair: Repair) -> None:
         assert (whole.healthy_after.over, whole.healthy_after.under) == (0, 0)
 
 
-def test_a_replay_of_wrong_times_repairs_nothing(tmp_path: Path) -> None:
+def test_a_replay_of_wrong_times_repairs_nothing(
+    tmp_path: Path, calm: list[tuple[object, ...]]
+) -> None:
     """The log holds the stamps of the clock that was wrong, so there is nothing to replay from."""
     scenario = small("clock_step")
     lake = make(tmp_path / "lake", scenario)
     span = repaired(scenario)
-    scores = score_run(lake, run(lake, "v1", span).manifest.run_id)
-    assert scores.whole.recall.whole == expected(lake, span).wrong > 20
+    run_id = run(lake, "v1", span).manifest.run_id
+    scores, wrong = score_run(lake, run_id), expected(lake, span).wrong
+    assert scores.whole.recall.whole == wrong > 20
     assert scores.whole.precision.whole == scores.whole.recall.part == 0
+    with pytest.raises(BadInput, match="nothing to publish"):
+        publish(lake, run_id, TERMS, span.end)
+    assert left_wrong(lake, span) == wrong
+    assert should(lake) == calm
+
+
+def test_what_should_have_been_decided_depends_on_no_fault(
+    repair: Repair, calm: list[tuple[object, ...]]
+) -> None:
+    assert should(repair.lake) == calm
 
 
 def test_every_wrong_click_is_laid_to_the_incident(repair: Repair) -> None:
@@ -106,6 +145,7 @@ def test_what_is_published_bills_what_the_score_says(repair: Repair) -> None:
     assert record.verdicts == whole.precision.whole
     moved = record.credits.micros + record.rebills.micros
     assert moved == whole.healthy_after.net - whole.healthy_before.net
+    assert left_wrong(repair.lake, repair.scores.span) == repair.ran.summary.withheld
     assert score_run(repair.lake, repair.ran.manifest.run_id) == repair.scores
 
 

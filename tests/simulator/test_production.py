@@ -9,6 +9,8 @@ from replay.production import read_production
 from replay.skew.comparison import measure, prepare
 from replay.snapshot import Snapshot
 from replay.training import open_registry
+from scorer.slices import slice_key
+from simulator.columns import DEVICES
 from simulator.digest import digest_tables
 from simulator.fault import Incident
 from simulator.scenario import Scenario
@@ -128,6 +130,19 @@ def test_a_wrong_version_is_promoted_and_rolled_back(tmp_path: Path, name: str) 
         "SELECT epoch_us(min(ts)), epoch_us(max(ts)) FROM decisions WHERE model_version = 'v2'",
     )
     assert span.start <= int(str(first)) < int(str(last)) < span.end
+
+
+def test_a_mistyped_threshold_is_that_of_one_slice(tmp_path: Path) -> None:
+    lake = make(tmp_path / "lake", small("threshold_mistyped", clicks_per_day=1000))
+    right, wrong = (open_registry(lake).load(name) for name in ("v1", "v2"))
+    keys = [slice_key({"device": d, "logged_in": b}) for d in DEVICES for b in (False, True)]
+    differ = {
+        key: wrong.calibration.threshold(key)
+        for key in keys
+        if wrong.calibration.threshold(key) != right.calibration.threshold(key)
+    }
+    assert differ == {slice_key({"device": "mobile_web", "logged_in": False}): 0.05}
+    assert wrong.weights_digest == right.weights_digest
 
 
 def test_nothing_in_the_log_names_the_incident(tmp_path: Path) -> None:

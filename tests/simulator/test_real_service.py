@@ -1,8 +1,10 @@
 """The batch engine's faults against the real service on a real Redis, made to fail in the same way.
 
-One day of a small shop: the store is away, is sent clicks twice, comes back from an old snapshot,
-is flushed, and has a wrong clock. What `replay serve` logs of the clicks must be what the
-simulation says that it logs, features and decisions.
+One day of a small shop: wrong versions are promoted and rolled back; the store is away, is sent
+clicks twice, comes back from an old snapshot, is flushed, never hears of some sessions, and has a
+wrong clock. What `replay serve` logs of the clicks must be what the simulation says that it logs,
+features and decisions. (A version that was trained without labels is promoted as any other is;
+features that read 0 are a fault within the service, which can't be made from without.)
 """
 
 import datetime as dt
@@ -14,13 +16,13 @@ from typing import Any, NamedTuple
 
 import httpx
 
-from recovery.production import promote
+from recovery.production import promote, rollback
 from replay.lake import Lake
 from replay.production import models_folder
 from replay.snapshot import Snapshot, connect
 from replay.training import open_registry
 from scorer.serving.clicks import Click
-from simulator.delivery import delivery
+from simulator.delivery import Delivery, delivery
 from simulator.fault import Incident
 from simulator.generate import Chunk, chunks
 from simulator.profiles import ip_rows, snapshot_times, user_rows
@@ -33,11 +35,14 @@ from tests.servers import RedisServer, redis_server
 from tests.simulator.production import POINTER, small
 
 INCIDENTS = [
+    {"kind": "threshold_mistyped", "begins_hour": 3, "hours": 2, "threshold": 0.001},
     {"kind": "service_down", "begins_hour": 6, "hours": 1},
     {"kind": "log_twice", "begins_hour": 8, "hours": 1, "after_minutes": 45},
     {"kind": "counters_stale", "begins_hour": 12, "age_hours": 3},
     {"kind": "counters_flushed", "begins_hour": 16},
+    {"kind": "log_late", "begins_hour": 17, "hours": 1, "share": 0.4, "late_hours": 2},
     {"kind": "clock_step", "begins_hour": 19, "hours": 1, "minutes": 15},
+    {"kind": "bad_model", "begins_hour": 21, "hours": 2, "train_hours": 19},
 ]
 ROBOTS = [
     {"kind": "background", "share": 0.2},
@@ -60,9 +65,11 @@ class Shipment(NamedTuple):
 
 
 class Turns(NamedTuple):
-    """What the store suffers at each moment (µs) of the timeline."""
+    """What the store and the pointer suffer at each moment (µs) of the timeline."""
 
     redis: RedisServer
+    url: str
+    lake: Lake
     incidents: tuple[Incident, ...]
 
     def turn(self, at: int) -> None:
@@ -77,6 +84,19 @@ class Turns(NamedTuple):
                 self.redis.client().save()
             if fault.forgets and at == span.start:
                 self._forget(incident)
+            if incident.version and at == span.start:
+                metrics = open_registry(self.lake).manifest(incident.version).metrics
+                promote(self.lake, incident.version, "test", "wrong", metrics, at)
+                self._await_version(incident.version)
+            if incident.version and at == span.end:
+                rollback(self.lake, "test", at)
+                self._await_version("v1")
+
+    def _await_version(self, name: str) -> None:
+        until = time.monotonic() + 60
+        while httpx.get(f"{self.url}/readyz").json().get("model_version") != name:
+            assert time.monotonic() < until
+            time.sleep(0.1)
 
     def _leave(self) -> None:
         """Cut the service off: the server itself goes on, and keeps its counts."""
@@ -108,17 +128,21 @@ def scenario(**more: object) -> Scenario:
 def shipments(world: World) -> Iterator[Shipment]:
     """Yield what is sent, copies too, as it comes."""
     for chunk in chunks(world):
-        rows = _rows(world, chunk)
+        came = delivery(chunk, world.scenario.timeline)
+        rows = _rows(world, chunk, came)
         clock = sum(incident.fault.clock for incident in chunk.incidents)
-        for ts, row in zip(chunk.clicks.ts.tolist(), rows, strict=True):
+        for ts, row, detoured in zip(
+            chunk.clicks.ts.tolist(), rows, came.detoured.tolist(), strict=True
+        ):
+            if detoured:
+                continue  # it never reaches the service
             yield Shipment(ts, False, {**row, "time": ts + clock})
             for incident in chunk.incidents:
                 if again := incident.fault.again:
                     yield Shipment(ts + again, True, {**row, "time": ts + again})
 
 
-def _rows(world: World, chunk: Chunk) -> list[dict[str, Any]]:
-    came = delivery(chunk, world.scenario.timeline)
+def _rows(world: World, chunk: Chunk, came: Delivery) -> list[dict[str, Any]]:
     names = [name for name in ASKED if name != "time"]
     return [
         row for batch in click_rows(world, chunk, came) for row in batch.select(names).to_pylist()
@@ -137,11 +161,11 @@ def furnish(home: Path, simulated: Lake, world: World) -> Lake:
     return lake
 
 
-def send(url: str, redis: RedisServer, world: World) -> None:
+def send(url: str, redis: RedisServer, lake: Lake, world: World) -> None:
     """Send all shipments, one by one; let the store suffer in between."""
     timeline = world.scenario.timeline
     moments = sorted({moment for incident in timeline for moment in incident.turns})
-    turns = Turns(redis, timeline)
+    turns = Turns(redis, url, lake, timeline)
     with httpx.Client(base_url=url, timeout=30) as client:
         for shipment in sorted(shipments(world), key=lambda each: each.at):  # stable
             while moments and moments[0] <= shipment.at:
@@ -177,6 +201,12 @@ def differing(said: dict[str, Any], real: dict[str, Any]) -> dict[str, Any]:
     return found
 
 
+def miscounted(said: dict[str, Any], without: dict[str, Any]) -> bool:
+    """Whether a fault changed features, and not only which of them there are."""
+    same_spec = said["spec_digest"] == without["spec_digest"]
+    return same_spec and bool(said["facts"] != without["facts"])
+
+
 def test_the_service_logs_what_the_simulation_says(tmp_path: Path) -> None:
     simulated = Lake.create(tmp_path / "simulated", "USD")
     simulate(simulated, scenario(), POINTER)
@@ -185,7 +215,7 @@ def test_the_service_logs_what_the_simulation_says(tmp_path: Path) -> None:
     with redis_server("--dbfilename", "dump.rdb") as redis:
         options = ("--workers", "1", "--redis", redis.url, "--simulated-time")
         with serving(served.home, *options, "--deadline", "60000") as url:
-            send(url, redis, world)
+            send(url, redis, served, world)
     said, real = logged(simulated), logged(served)
     assert len(real) == len(said) > 1500
     assert {row["source"] for row in said.values()} == {"live", "unstamped"}
@@ -193,6 +223,7 @@ def test_the_service_logs_what_the_simulation_says(tmp_path: Path) -> None:
     shutil.copytree(models_folder(simulated), models_folder(calm))
     simulate(calm, scenario(incidents=[]), POINTER)
     without = logged(calm)
-    assert sum(said[click]["facts"] != without[click]["facts"] for click in said) > 500
+    assert sum(miscounted(said[click], without[click]) for click in said) > 500
+    assert {row["model_version"] for row in said.values()} == {"v1", "v2", "v3", None}
     found = {click: differing(said[click], real[click]) for click in said}
     assert {click: columns for click, columns in found.items() if columns} == {}

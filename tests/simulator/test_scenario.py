@@ -11,6 +11,7 @@ from simulator.incidents import INCIDENTS
 from simulator.robots import ROBOTS
 from simulator.scenario import load_scenario, shipped
 from simulator.team import RobotSettings
+from simulator.versions import history
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
 PLAIN = 'title = "t"\nstart = 2026-03-01\n'
@@ -111,6 +112,11 @@ def test_an_unknown_name_comes_with_the_nearest() -> None:
 def test_what_does_not_hold_is_named(tmp_path: Path, text: str, message: str) -> None:
     with pytest.raises(BadScenario, match=message):
         load(tmp_path, text)
+
+
+def test_the_days_before_the_first_start_hold_too() -> None:
+    first = load_scenario("service_down", {"start": dt.date(1971, 1, 1)})
+    assert str(history(first).span) == "[1970-12-29T00:00:00Z, 1971-01-01T00:00:00Z)"
 
 
 def test_a_start_without_a_zone_is_utc() -> None:

@@ -179,7 +179,7 @@ def test_the_command_shows_both_sides(capsys: pytest.CaptureFixture[str], tmp_pa
         (("--compare-to", "nowhere"), "nowhere is no folder"),
         (("--compare-to", "empty"), "empty has no clicks"),
         (("--compare-to", "lake", "--user-by", "usr"), "no column 'usr'"),
-        (("--compare-to", "lake", "--scenario", "quiet"), "simulate first, then compare"),
+        (("--compare-to", "lake", "--scenario", "quiet"), "simulate first"),
         (("--scenario", "quiet", "--scale", "0"), "clicks_per_day"),
         (("--scenario", "quiet", "--scale", "nan"), "--scale"),
     ],

@@ -93,7 +93,7 @@ def test_a_holiday_lifts_its_hours() -> None:
 @pytest.mark.parametrize(
     ("surge", "message"),
     [
-        ({"kind": "flash_sail", "begins_hour": 1, "hours": 1}, "humans.surges.0: .*flash_sale"),
+        ({"kind": "flash_sail", "begins_hour": 1, "hours": 1}, "surge 1: .*flash_sale"),
         ({"kind": "flash_sale", "begins_hour": 1, "hours": 1, "lfit": 2}, "no key named 'lfit'"),
         ({"kind": "holiday", "begins_hour": -1, "hours": 1}, "begins_hour"),
         ({"kind": "holiday", "begins_hour": 48, "hours": 1}, "surge 1 .holiday.: begins_hour 48"),

@@ -18,7 +18,7 @@ from replay.label_report import read_labels
 from replay.lake import Lake
 from replay.snapshot import Snapshot
 from replay.span import Span
-from replay.tables import TRUTH_TABLES
+from replay.tables import LOG_TABLES, TRUTH_TABLES
 from replay.training import Request, train_version
 from scorer.spec import load_spec
 from tests.simulator.production import HOUR, make, repaired, small
@@ -50,7 +50,9 @@ def reaching(source: str) -> set[str]:
     return FORBIDDEN & set(words(ast.parse(source)))
 
 
-def test_the_columns_are_of_the_truth() -> None:
+def test_the_tables_and_columns_are_those_of_the_truth() -> None:
+    assert {table.name for table in TRUTH_TABLES} == {"truth", "incident_truth", "decision_truth"}
+    assert not set(TRUTH_TABLES) & set(LOG_TABLES)
     assert {field.name for table in TRUTH_TABLES for field in table.schema} >= COLUMNS
 
 
