@@ -81,6 +81,16 @@ class Plan:
     threads: int = 2
 
     @property
+    def slices(self) -> list[Span]:
+        """The slices of time that the run is cut into, a part for each."""
+        return (self.snapshot.clip(self.span) or self.span).cut(self.slice_length)
+
+    @property
+    def look_back(self) -> int:
+        """How far before a slice the log is read, µs."""
+        return max(spec.look_back for spec in self.specs)
+
+    @property
     def specs(self) -> list[Spec]:
         """Every spec that the run needs features of, the replayed version's first."""
         specs = [self.version.spec, *(version.spec for version in self.production)]
@@ -96,15 +106,18 @@ class Replayed:
     changes: pa.Table
 
 
-def replay(plan: Plan, advance: Callable[[int], None]) -> Iterator[Replayed]:
-    """Replay the plan's span, slice by slice; `advance` hears of the clicks read."""
+def replay(plan: Plan, advance: Callable[[int], None], first: int = 0) -> Iterator[Replayed]:
+    """Replay the plan's slices from number `first` on; `advance` hears of the clicks read."""
+    left = plan.slices[first:]
+    if not left:
+        return
     columns = [*CLICK_COLUMNS, *plan.version.manifest.slice_columns]
     for version in plan.production:
         columns += version.manifest.slice_columns
     slices = stream_specs(
         plan.snapshot,
         plan.specs,
-        plan.span,
+        Span(left[0].start, left[-1].end),
         columns=list(dict.fromkeys(columns)),
         chosen=plan.chosen,
         slice_length=plan.slice_length,
