@@ -49,7 +49,7 @@ def complete(
             micros = pc.sum(piece.changes["adjustment_micros"]).as_py() or 0
             changed = Tally(changed.clicks + piece.changes.num_rows, changed.micros + micros)
         try:
-            summary = summarise(connection, folder)
+            summary = summarise(connection, folder, noise_floor=plan.noise_floor)
             reconcile(summary, replayed, changed)
         except Inconsistent:
             run.discard()  # to resume it would end here again
@@ -66,6 +66,7 @@ def complete(
             "adjustment_micros": summary.changed.micros,
             "cold_start": run.plan.cold_start,
             "gap": run.plan.gap,
+            **(summary.floor.counts if summary.floor else {}),
         },
         digests=folder.digests(),
         seconds=round(time.monotonic() - started, 3),

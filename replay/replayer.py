@@ -11,7 +11,9 @@ from replay.causes import Attribution
 from replay.diff import Comparison
 from replay.engine import Features
 from replay.features import ClickSlice, stream_specs
+from replay.floor import FLOOR_COLUMNS, NoiseFloor
 from replay.logged import has_features, logged_features, overlay
+from replay.production import Production
 from replay.reader import CHOSEN, HOUR
 from replay.snapshot import Snapshot
 from replay.span import Span
@@ -66,6 +68,7 @@ class Plan:
     `stored` gives a production version by name, or None where it is not stored. `purchases` are
     the ids of the span's purchasing clicks; a click without one is *too early to know* where its
     attribution window ends after `known_until` (µs), the last moment that the lake knows of.
+    With `noise_floor` the decisions have FLOOR_COLUMNS too.
     """
 
     snapshot: Snapshot
@@ -79,6 +82,7 @@ class Plan:
     chosen: str | None = None
     device: str = "cpu"
     threads: int = 2
+    noise_floor: bool = False
 
     @property
     def slices(self) -> list[Span]:
@@ -135,6 +139,11 @@ class _Replayer:
         self._comparison = Comparison(plan.snapshot, plan.threads)
         self._production = {version.name: version for version in plan.production}
         self._attribution = Attribution(plan.version, self._production.get, plan.device)
+        self._columns = DECISION_COLUMNS + (FLOOR_COLUMNS if plan.noise_floor else ())
+        self._floor = None
+        if plan.noise_floor:
+            history = Production.read(plan.snapshot)
+            self._floor = NoiseFloor(history, plan.production, plan.device, plan.threads)
 
     def replay(self, piece: ClickSlice) -> Replayed:
         piece = _chosen(piece) if self._plan.chosen else piece
@@ -153,8 +162,10 @@ class _Replayer:
             }
         )
         beside = self._comparison.beside(piece.span, replayed)
+        if self._floor:
+            beside = self._floor.beside(beside, piece.clicks, piece.features)
         changes = self._explain(piece, beside.filter(pc.is_valid(beside["kind"])))
-        return Replayed(piece.span, _timed(beside.select(DECISION_COLUMNS)), _timed(changes))
+        return Replayed(piece.span, _timed(beside.select(self._columns)), _timed(changes))
 
     def _decide(self, piece: ClickSlice) -> Decisions:
         plan = self._plan

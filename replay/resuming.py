@@ -85,6 +85,7 @@ def _plan(lake: Lake, kept: RunPlan) -> Plan:
             features=kept.features,
             chosen=chosen_clicks(kept.where, kept.sample, snapshot),
             device=_device(kept),
+            noise_floor=kept.noise_floor,
         )
 
 

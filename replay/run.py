@@ -8,6 +8,7 @@ from decimal import Decimal, InvalidOperation
 from replay.completing import answering, complete, made_with
 from replay.coverage import Coverage, cover
 from replay.diff import production_models
+from replay.floor import standing_versions
 from replay.labels import purchasing_clicks
 from replay.lake import Lake
 from replay.live.writers import LogLag, log_lags, settled_until, unsettled_notes
@@ -40,6 +41,14 @@ class Request:
     where: str | None = None
     sample: str | None = None
     as_of: int | None = None
+    noise_floor: bool = False
+
+    def __post_init__(self) -> None:
+        if self.noise_floor and self.features != "recomputed":
+            raise BadInput(
+                "--noise-floor is the difference that recomputed features make: "
+                "it goes with --features recomputed"
+            )
 
 
 @dataclass(frozen=True)
@@ -99,6 +108,7 @@ class Prepared:
             production_models=tuple(version.name for version in plan.production),
             production_digests={version.name: version.digest for version in plan.production},
             features=plan.features,
+            noise_floor=plan.noise_floor,
             where=request.where,
             sample=request.sample,
             as_of=None if request.as_of is None else to_datetime(request.as_of),
@@ -128,10 +138,12 @@ def prepare(lake: Lake, request: Request) -> Prepared:
     snapshot = Snapshot.take(lake, request.as_of)
     registry = Registry(models_folder(lake))
     with reading(snapshot), connect() as connection:
-        version = registry.load(resolve(request.model, registry, Production.read(snapshot)))
-        stored, not_stored = stored_versions(
-            registry, production_models(connection, snapshot, request.span)
-        )
+        history = Production.read(snapshot)
+        version = registry.load(resolve(request.model, registry, history))
+        names = production_models(connection, snapshot, request.span)
+        if request.noise_floor:
+            names = list(dict.fromkeys([*names, *standing_versions(history, request.span)]))
+        stored, not_stored = stored_versions(registry, names)
         specs = {v.spec.digest: v.spec for v in (version, *stored)}
         look_back = max(spec.look_back for spec in specs.values())
         chosen = chosen_clicks(request.where, request.sample, snapshot)
@@ -150,6 +162,7 @@ def prepare(lake: Lake, request: Request) -> Prepared:
         features=request.features,
         chosen=chosen,
         device=choose_device(request.device),
+        noise_floor=request.noise_floor,
     )
     seen = Span(request.span.start - look_back, request.span.end)
     to_read = snapshot.rows("clicks", seen)

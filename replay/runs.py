@@ -53,6 +53,7 @@ class RunInputs(BaseModel):
     spec_digest: str
     production_models: tuple[str, ...]
     features: str
+    noise_floor: bool = False
     where: str | None
     sample: str | None
     as_of: AwareDatetime | None

@@ -39,6 +39,7 @@ class Asked(TypedDict):
     where: str | None
     sample: str | None
     as_of: str | None
+    noise_floor: bool
 
 
 @click.command()
@@ -57,6 +58,11 @@ class Asked(TypedDict):
 @click.option("--where", metavar="SQL", help="Score only clicks that meet this condition.")
 @click.option("--sample", metavar="SHARE", help="Score only this share of the users, as in 5%.")
 @click.option("--as-of", metavar="TIME", help="Read the lake as it was known then.")
+@click.option(
+    "--noise-floor",
+    is_flag=True,
+    help="Also replay production's own version: what differs there is not the model's doing.",
+)
 @click.option("--plan", is_flag=True, help="Say what would be read, and stop.")
 @click.option(
     "--resume", metavar="RUN_ID", help="Finish an interrupted run; what it was asked for stands."
@@ -152,6 +158,7 @@ def _request(asked: Asked) -> Request:
         where=asked["where"],
         sample=asked["sample"],
         as_of=None if as_of is None else parse_time(as_of, now),
+        noise_floor=asked["noise_floor"],
     )
 
 

@@ -38,6 +38,7 @@ AUDITED = ("open", "os.rename", "os.remove", "os.truncate", "os.link", "os.mkdir
 PRELOADED = (
     "pytest",
     "tests.recovery.kills",
+    "tests.replay.interrupting",
     "tests.warm",
     "replay.console",
     "recovery.delivery",
