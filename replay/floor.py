@@ -33,12 +33,17 @@ class NoiseFloor:
         self._threads = threads
 
     def beside(
-        self, rows: pa.Table, clicks: pa.Table, features: Mapping[str, Features]
+        self,
+        rows: pa.Table,
+        clicks: pa.Table,
+        features: Mapping[str, Features],
+        known: Mapping[str, Decisions],
     ) -> pa.Table:
         """Return `rows` with FLOOR_COLUMNS.
 
-        `rows` are those of `clicks`, in order, with ts (µs) and production_model. `floor_model` is
-        null where no version is known; the others are null there, and where it is not stored.
+        `rows` are those of `clicks`, in order, with ts (µs) and production_model; `known` are
+        decisions on all of them that are at hand, by version. `floor_model` is null where no
+        version is known; the others are null there, and where it is not stored.
         """
         names = self._names(rows)
         words = np.full(len(rows), None, dtype=object)
@@ -48,7 +53,10 @@ class NoiseFloor:
             if (version := self._versions.get(name)) is None:
                 continue
             places = np.flatnonzero(pc.equal(names, name).fill_null(False).to_numpy(False))
-            found = self._decide(version, places, clicks, features)
+            if name in known:
+                found = known[name].take(places)
+            else:
+                found = self._decide(version, places, clicks, features)
             words[places] = found.words
             probability[places] = found.probability
             borderline[places] = found.borderline

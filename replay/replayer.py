@@ -163,7 +163,8 @@ class _Replayer:
         )
         beside = self._comparison.beside(piece.span, replayed)
         if self._floor:
-            beside = self._floor.beside(beside, piece.clicks, piece.features)
+            known = {self._plan.version.name: decisions}
+            beside = self._floor.beside(beside, piece.clicks, piece.features, known)
         changes = self._explain(piece, beside.filter(pc.is_valid(beside["kind"])))
         return Replayed(piece.span, _timed(beside.select(self._columns)), _timed(changes))
 

@@ -173,6 +173,11 @@ def _is_whole(part: Path) -> bool:
     return True
 
 
+def parts_of(lake: Lake, run_id: str) -> RunFolder:
+    """Return the folder of a run that is not finished."""
+    return RunFolder(_path(lake, run_id))
+
+
 def _path(lake: Lake, run_id: str) -> Path:
     return lake.home / "runs" / f".{run_id}.unfinished"
 

@@ -1,12 +1,12 @@
 """`replay run`: what a model version would have decided, and how that differs."""
 
 import sys
-from dataclasses import asdict
 from typing import Any, TypedDict, Unpack
 
 import click
 from click.core import ParameterSource
 
+from replay.commands.run_plan import show_plan
 from replay.console import (
     command_line,
     home_option,
@@ -16,13 +16,12 @@ from replay.console import (
     progress,
     screen,
 )
-from replay.formats import described
 from replay.report import run_json, run_report
 from replay.resuming import resuming
-from replay.run import FEATURES, Prepared, Request, execute, parse_share, prepare
+from replay.run import FEATURES, Request, execute, parse_share, prepare
 from replay.runs import RunFolder, RunManifest, run_folder
 from replay.snapshot import connect
-from replay.span import Span, iso_local, now_micros, parse_time
+from replay.span import Span, now_micros, parse_time
 from replay.summary import Summary
 
 WITH_RESUME = frozenset({"resume", "max_changed", "publish", "yes", "home", "as_json"})
@@ -107,7 +106,7 @@ def run(
         lake = open_lake(home)
         prepared = prepare(lake, request)
         if plan:
-            _show_plan(prepared, as_json)
+            show_plan(prepared, as_json=as_json)
             return
         with progress("replay", prepared.to_read) as advance:
             manifest, summary = execute(prepared, advance)
@@ -218,47 +217,3 @@ def _suggest(home: str | None, manifest: RunManifest, summary: Summary, folder: 
         click.echo(f"  {command}    # what publishing these corrections would do")
     command = command_line(home, "runs", "show", manifest.run_id)
     click.echo(f"  {command}    # this report again")
-
-
-def _show_plan(prepared: Prepared, as_json: bool) -> None:
-    plan = prepared.plan
-    span = plan.snapshot.clip(plan.span) or plan.span
-    slices = len(span.cut(plan.slice_length))
-    document = {
-        "model_version": plan.version.name,
-        "from": iso_local(plan.span.start),
-        "to": iso_local(plan.span.end),
-        "clicks_to_decide": prepared.coverage.clicks,
-        "clicks_to_read": prepared.to_read,
-        "files": prepared.files,
-        "look_back_hours": prepared.look_back / 3_600_000_000,
-        "slices": slices,
-        "device": plan.device,
-        "production_models": [version.name for version in plan.production],
-        "seconds": prepared.expected_seconds,
-        "settled_until": iso_local(prepared.settled_until),
-        "logs": [asdict(log) for log in prepared.logs],
-        "notes": prepared.notes,
-    }
-    if as_json:
-        print_json(document)
-        return
-    takes = prepared.expected_seconds
-    rows = [
-        ("model", f"{plan.version.name} on {plan.device}, {plan.features} features"),
-        ("from", iso_local(plan.span.start)),
-        ("to", iso_local(plan.span.end)),
-        ("decides", f"{prepared.coverage.clicks:,} clicks, in {slices:,} slices"),
-        (
-            "reads",
-            f"at most {prepared.to_read:,} clicks of {prepared.files:,} files, with a look-back of "
-            f"{prepared.look_back / 3_600_000_000:g} h",
-        ),
-        ("beside", ", ".join(version.name for version in plan.production) or "no stored version"),
-        ("settled", f"up to {iso_local(prepared.settled_until)}"),
-        *(("log", log.brief) for log in prepared.logs if not log.closed),
-        ("takes", "unknown before a first run" if takes is None else f"about {takes:,.0f} s"),
-    ]
-    screen().print(described(rows))
-    for note in prepared.notes:
-        click.echo(f"note: {note}")

@@ -17,7 +17,7 @@ from tests.versions import BOTH, HOUR, START, at_least, logged, verdict
 MINUTE = HOUR // 60
 SLICE = 10 * MINUTE
 SLICES = 6
-ASKED = ("--from", "2026-03-01T12:00", "--to", "2026-03-01T13:00", "--model", "b")
+ASKED = ("--from", "2026-03-01T12:00", "--to", "2026-03-01T13:00", "--model", "b", "--noise-floor")
 
 
 def in_short_slices(argv: Sequence[str]) -> NoReturn:
