@@ -38,7 +38,7 @@ class Whole:
 
     def kill(self, command: Command, draw: Random) -> bool:
         """Kill a command at any time, or shortly after any step; tell whether it still ran."""
-        if draw.random() < 0.5:
+        if draw.random() < 0.3:
             return command.kill_after(self.lake.home, draw.uniform(0, self.seconds))
         return command.kill_after(self.lake.home, draw.expovariate(200), draw.randrange(self.steps))
 
@@ -70,12 +70,21 @@ def live(whole: Whole, draw: Random, most: int) -> Counter[str]:
     lake, hits = whole.lake, Counter[str]()
     shutil.rmtree(lake.home / "runs")
     hits["begun"] += whole.kill(RUN, draw)
+    found = left(lake)
     for _ in range(draw.randrange(most)):
-        if found := left(lake):
+        if found:
+            hits[stage(found[1])] += 1
             hits["resumed"] += whole.kill(resume(found[0]), draw)
-    if found := left(lake):
+            found = left(lake)
+    finish(whole, found)
+    return hits
+
+
+def finish(whole: Whole, found: tuple[str, int] | None) -> None:
+    """Resume what a kill left, or else begin anew; see that it ends as a whole run does."""
+    lake = whole.lake
+    if found:
         run_id, done = found
-        hits["none done" if not done else "some done" if done < SLICES else "all done"] += 1
         folder = lake.home / "runs" / f".{run_id}.unfinished"
         before = {name: node for name, node in inodes(folder).items() if number(name) < done}
         assert len(before) == 2 * done
@@ -86,7 +95,11 @@ def live(whole: Whole, draw: Random, most: int) -> Counter[str]:
     assert outcome(lake) == whole.outcome
     assert unfinished_ids(lake) == []
     assert len(run_ids(lake)) == 1
-    return hits
+
+
+def stage(done: int) -> str:
+    """Say how far a run was when it was killed."""
+    return "none done" if not done else "some done" if done < SLICES else "all done"
 
 
 def number(part: str) -> int:
@@ -106,7 +119,15 @@ def kill_many(whole: Whole, kills: int, most: int) -> Counter[str]:
 
 def test_kills_at_random_times(whole: Whole) -> None:
     hits = kill_many(whole, 50, most=6)
-    assert hits["some done"]
+    assert hits["some done"] > 2
+
+
+@pytest.mark.soak
+def test_a_kill_before_each_step(whole: Whole) -> None:
+    for step in range(whole.steps):
+        shutil.rmtree(whole.lake.home / "runs")
+        assert RUN.kill_before(whole.lake.home, step)
+        finish(whole, left(whole.lake))
 
 
 @pytest.mark.soak
