@@ -71,7 +71,7 @@ def begin(lake: Lake, plan: RunPlan) -> Iterator[Unfinished]:
     path = _path(lake, plan.run_id)
     with writing(path.parent):
         path.mkdir(parents=True)
-    with _held(path, plan.run_id):
+    with _held(path, plan.run_id, wait=True):  # a look at what is not finished takes it a moment
         run = Unfinished(lake, plan, RunFolder(path))
         with keeping(run, new=True):
             put_whole(path / PLAN, _written(plan))
@@ -183,15 +183,15 @@ def _path(lake: Lake, run_id: str) -> Path:
 
 
 @contextmanager
-def _held(path: Path, run_id: str) -> Iterator[None]:
-    """Hold the lock on a run's folder; raise BadInput where another process does."""
+def _held(path: Path, run_id: str, *, wait: bool = False) -> Iterator[None]:
+    """Hold the lock on a run's folder; raise BadInput where another process does, or `wait`."""
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
     except FileNotFoundError as exc:
         raise BadInput(f"run {run_id} was finished or dropped just now") from exc
     try:
         try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(descriptor, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
         except BlockingIOError as exc:
             raise BadInput(
                 f"run {run_id} is being written by another process; wait for it"

@@ -7,12 +7,20 @@ from random import Random
 from typing import Any, NoReturn
 from unittest.mock import patch
 
+import torch
+
 from replay.cli import main
 from replay.lake import Lake
+from replay.production import models_folder
 from replay.runs import read_manifest, run_folder, run_ids
+from scorer.calibration import Calibration
+from scorer.models import build
+from scorer.models.logistic import Logistic
+from scorer.registry import Registry
+from scorer.spec import parse_spec
 from tests.lakes import click, make_lake
 from tests.recovery.kills import Command
-from tests.versions import BOTH, HOUR, START, at_least, logged, verdict
+from tests.versions import HOUR, START, at_least, logged, verdict
 
 MINUTE = HOUR // 60
 SLICE = 10 * MINUTE
@@ -26,12 +34,35 @@ def in_short_slices(argv: Sequence[str]) -> NoReturn:
         main(argv)
 
 
+EVERY = parse_spec(
+    {
+        "counts": [
+            {"entity": "ip", "windows": ["10m@10s", "1h@1m"]},
+            {"entity": "user_id", "windows": ["1h@1m"]},
+        ],
+        "distincts": [{"member": "user_id", "entity": "ip", "windows": ["1h@1m"]}],
+        "gaps": [{"entity": "user_id", "cap": "30m"}],
+        "flags": {"logged_in": False, "devices": ["mobile"]},
+        "profiles": [{"table": "user", "column": "age", "default": 7.0}],
+    },
+    "every",
+)
 RUN = Command(ASKED, in_short_slices)
 
 
 def resume(run_id: str) -> Command:
     """Return the command that finishes a run."""
     return Command(("--resume", run_id))
+
+
+def of_everything(lake: Lake, name: str) -> None:
+    """Store a version whose probabilities depend on each feature."""
+    module = build("logistic", EVERY)
+    assert isinstance(module, Logistic)
+    draw = torch.Generator().manual_seed(11)
+    with torch.no_grad():
+        module.last.weight.copy_(torch.randn(module.last.weight.shape, generator=draw) * 0.2)
+    Registry(models_folder(lake)).write(name, module, EVERY, Calibration(overall=0.5, slices={}))
 
 
 def short_slices(home: Path) -> Lake:
@@ -56,7 +87,7 @@ def short_slices(home: Path) -> Lake:
     late = set(draw.sample(range(300), 90))
     lake = Lake.create(home, "USD")
     a = at_least(lake, "a", 20)
-    at_least(lake, "b", 12, spec=BOTH, feature="clicks_ip_1h")
+    of_everything(lake, "b")
     said = [
         logged(
             row, a if draw.random() < 0.5 else "gone", draw.choice(["valid", "invalid"]), [n % 40]
@@ -64,11 +95,12 @@ def short_slices(home: Path) -> Lake:
         for n, row in enumerate(clicks)
         if n % 5
     ]
-    ages = [
+    ages: list[dict[str, Any]] = [
         {"key": key, "valid_from": START + k * 7 * MINUTE, "age": 10.0 * k}
         for key in "uv"
         for k in range(-2, 9)
     ]
+    ages += [{**row, "age": row["age"] + 1} for row in ages[::3]]  # two of one moment
     bought = [
         {"purchase_id": f"p{k}", "ts": START + k * 15 * MINUTE, "user_id": "u"} for k in range(4)
     ]
