@@ -121,7 +121,7 @@ def main(args: Sequence[str] | None = None) -> NoReturn:
     except click.ClickException as exc:
         fail(exc.format_message(), 2)
     except ReplayError as exc:
-        fail("; ".join([str(exc), *notes(exc)]), exc.exit_code)
+        fail(noted(exc), exc.exit_code)
     except (KeyboardInterrupt, click.Abort) as exc:
         fail(interrupted(exc), 130)
     except RuntimeError as exc:
@@ -137,6 +137,12 @@ def notes(error: BaseException) -> list[str]:
     """Return the notes on an error; click puts one of its own before Ctrl-C's."""
     found: list[str] = getattr(error, "__notes__", [])
     return found or (notes(error.__cause__) if error.__cause__ else [])
+
+
+def noted(error: ReplayError) -> str:
+    """Return an error's message and what is noted on it."""
+    said = notes(error)
+    return "; ".join([str(error).removesuffix("."), *said]) if said else str(error)
 
 
 def interrupted(error: BaseException) -> str:

@@ -23,7 +23,7 @@ import pyarrow.parquet as pq
 from pydantic import AwareDatetime, BaseModel, ConfigDict, ValidationError
 
 from replay.durable import put_whole
-from replay.lake import Lake
+from replay.lake import Lake, writing
 from replay.snapshot import Snapshot, quoted
 from replay.span import Span, to_micros
 from scorer.errors import BadInput, Inconsistent, nearest
@@ -119,13 +119,14 @@ class RunFolder:
     def write_part(self, kind: str, number: int, rows: pa.Table) -> None:
         """Write one slice's rows; `kind` is decisions or changes. A part that is there is whole."""
         path = self.part(kind, number)
-        path.parent.mkdir(exist_ok=True)
         temporary = path.with_name(f"{path.name}.new")
-        with temporary.open("wb") as file:
-            pq.write_table(rows, file, compression="zstd", store_schema=False)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
+        with writing(path):
+            path.parent.mkdir(exist_ok=True)
+            with temporary.open("wb") as file:
+                pq.write_table(rows, file, compression="zstd", store_schema=False)
+                file.flush()
+                os.fsync(file.fileno())
+            temporary.replace(path)
 
     def part(self, kind: str, number: int) -> Path:
         """Return the path of one slice's rows."""

@@ -62,7 +62,7 @@ def list_(home: str | None, as_json: bool) -> None:
 
 def _not_finished(home: str | None, run: Begun) -> str:
     if run.status == "running":
-        return f"{run.run_id}: {run.slices_done} of {run.slices} slices; being written"
+        return f"{run.run_id}: {run.slices_done or 0} slices are done; being written"
     drop_ = command_line(home, "runs", "drop", run.run_id)
     if run.slices is None:
         return f"{run.run_id}: its plan is damaged; {drop_} removes it"

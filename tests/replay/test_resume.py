@@ -4,9 +4,11 @@ import json
 import os
 import shutil
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
 
 from replay.cli import INTERRUPTED
@@ -15,7 +17,8 @@ from replay.errors import BadInput
 from replay.lake import Lake
 from replay.production import models_folder
 from replay.runs import RunFolder, read_manifest, run_folder, run_ids, unfinished_ids
-from replay.unfinished import PLAN, reopen
+from replay.span import iso, to_micros
+from replay.unfinished import PLAN, read_plan, reopen
 from tests.disks import files, full_disk
 from tests.lakes import add_rows, click
 from tests.replay.interrupting import ASKED, SLICES, Outcome, in_short_slices, outcome, short_slices
@@ -62,32 +65,31 @@ def call(lake: Lake, capsys: pytest.CaptureFixture[str]) -> Call:
 @pytest.fixture
 def stopped(lake: Lake, call: Call) -> str:
     """The id of a run that Ctrl-C stopped in its third slice."""
-    with interrupted_at(2, KeyboardInterrupt()):
+    with interrupted_at(2, raising(KeyboardInterrupt())):
         assert call(*ASKED)[0] == 130
     return unfinished_ids(lake)[0]
 
 
-class interrupted_at:  # noqa: N801  it stands in a with
-    """Raise an error where a slice's decisions would be written."""
+@contextmanager
+def interrupted_at(number: int, happens: Callable[[], object]) -> Iterator[None]:
+    """Let something happen where a slice's decisions would be written."""
+    write = RunFolder.write_part
 
-    def __init__(self, number: int, error: BaseException | Callable[[], None]) -> None:
-        self._patch = pytest.MonkeyPatch()
-        self._number, self._error = number, error
+    def failing(folder: RunFolder, kind: str, slice_: int, rows: pa.Table) -> None:
+        if (kind, slice_) == ("decisions", number):
+            happens()
+        write(folder, kind, slice_, rows)
 
-    def __enter__(self) -> None:
-        write = RunFolder.write_part
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(RunFolder, "write_part", failing)
+        yield
 
-        def failing(folder: RunFolder, kind: str, number: int, rows: object) -> None:
-            if (kind, number) == ("decisions", self._number):
-                if isinstance(self._error, BaseException):
-                    raise self._error
-                self._error()
-            write(folder, kind, number, rows)
 
-        self._patch.setattr(RunFolder, "write_part", failing)
+def raising(error: BaseException) -> Callable[..., None]:
+    def function(*_: object) -> None:
+        raise error
 
-    def __exit__(self, *_: object) -> None:
-        self._patch.undo()
+    return function
 
 
 def refused(lake: Lake, call: Call, words: str, *line: str) -> None:
@@ -118,7 +120,7 @@ def test_ctrl_c_says_how_to_resume_and_that_ends_with_the_same_bytes(
 
 
 def test_ctrl_c_before_the_first_slice_leaves_nothing(lake: Lake, call: Call) -> None:
-    with interrupted_at(0, KeyboardInterrupt()):
+    with interrupted_at(0, raising(KeyboardInterrupt())):
         code, _, errors = call(*ASKED)
     assert (code, errors.strip()) == (130, f"replay: {INTERRUPTED}")
     assert list((lake.home / "runs").iterdir()) == []
@@ -165,7 +167,7 @@ def test_a_file_of_the_log_that_is_gone_while_it_is_read(
 
 
 def test_an_error_that_is_a_bug_keeps_its_traceback_and_ends_with_the_command(lake: Lake) -> None:
-    with interrupted_at(1, ZeroDivisionError()), pytest.raises(ZeroDivisionError) as stop:
+    with interrupted_at(1, raising(ZeroDivisionError())), pytest.raises(ZeroDivisionError) as stop:
         in_short_slices([*ASKED, "--home", str(lake.home)])
     (run_id,) = unfinished_ids(lake)
     assert f"replay --resume {run_id}" in stop.value.__notes__[-1]
@@ -192,16 +194,33 @@ def test_a_run_whose_slices_were_all_done(lake: Lake, call: Call, whole: Outcome
     assert (resumed.slice, resumed.read) == (SLICES, 0)
 
 
-def raising(error: BaseException) -> Callable[..., None]:
-    def function(*_: object) -> None:
-        raise error
-
-    return function
-
-
 def test_a_resumed_run_goes_on_to_its_bound(call: Call, stopped: str) -> None:
     code, _, errors = call("--resume", stopped, "--max-changed", "0%")
     assert (code, "more than --max-changed 0%" in errors) == (1, True)
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        ("--where", "price_micros % 3 > 0"),
+        ("--sample", "60%"),
+        ("--features", "logged"),
+        ("--as-of", "now"),
+    ],
+    ids=lambda asked: asked[0],
+)
+def test_what_a_run_was_asked_for_stands(lake: Lake, call: Call, asked: tuple[str, str]) -> None:
+    line = [word for word in ASKED if word != "--noise-floor"] + list(asked)
+    with interrupted_at(3, raising(KeyboardInterrupt())):
+        assert call(*line)[0] == 130
+    (run_id,) = unfinished_ids(lake)
+    then = read_plan(lake, run_id).as_of
+    again = [iso(to_micros(then)) if then and word == "now" else word for word in line]
+    assert call(*again)[0] == 0
+    whole = outcome(lake)
+    add_rows(lake, "clicks", [click(START + 7, 0, "late", user_id="u")])
+    assert call("--resume", run_id)[0] == 0
+    assert outcome(lake, run_id) == whole
 
 
 def test_clicks_that_landed_since_do_not_change_a_run(
