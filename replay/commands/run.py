@@ -143,10 +143,9 @@ def _request(asked: Asked) -> Request:
     """Read what the options ask for; raise UsageError where one is missing."""
     from_, to, model = asked["from_"], asked["to"], asked["model"]
     if from_ is None or to is None or model is None:
-        raise click.UsageError(
-            "--from, --to and --model say what to replay; --resume RUN_ID finishes a run that was "
-            "interrupted"
-        )
+        needed = (("--from", from_), ("--to", to), ("--model", model))
+        missing = ", ".join(f"'{option}'" for option, value in needed if value is None)
+        raise click.MissingParameter(param_hint=missing, param_type="option")
     now = now_micros()
     as_of = asked["as_of"]
     return Request(

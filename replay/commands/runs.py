@@ -76,7 +76,8 @@ def _not_finished(home: str | None, run: Begun) -> str:
 @runs.command()
 @click.argument("run_id")
 @home_option
-def drop(run_id: str, home: str | None) -> None:
+@json_option
+def drop(run_id: str, home: str | None, as_json: bool) -> None:
     """Remove a run that is not finished. Finished ones are kept: verdicts rest on them.
 
     \b
@@ -84,7 +85,10 @@ def drop(run_id: str, home: str | None) -> None:
       replay runs drop 20260302T201500Z-5f0c1a
     """
     unfinished.drop(open_lake(home), run_id)
-    click.echo(f"run {run_id} and its parts were removed")
+    if as_json:
+        print_json({"run_id": run_id, "status": "dropped"})
+    else:
+        click.echo(f"run {run_id} and its parts were removed")
 
 
 @runs.command()

@@ -353,7 +353,7 @@ def test_options_that_a_resumed_run_can_not_take(
 
 
 def test_what_is_missing_where_nothing_is_resumed(lake: Lake, call: Call) -> None:
-    refused(lake, call, "--from, --to and --model say what to replay", "run", "--to", "now")
+    refused(lake, call, "Missing option '--from', '--model'.", "run", "--to", "now")
 
 
 # What is listed
