@@ -13,6 +13,7 @@ from replay.cli import main
 from replay.lake import Lake
 from replay.production import models_folder
 from replay.runs import read_manifest, run_folder, run_ids
+from replay.unfinished import PLAN
 from scorer.calibration import Calibration
 from scorer.models import build
 from scorer.models.logistic import Logistic
@@ -125,10 +126,14 @@ class Outcome:
 
 
 def outcome(lake: Lake, run_id: str | None = None) -> Outcome:
-    """Return what the lake's latest run came to, and see that nothing else is in its folder."""
+    """Return what the lake's latest run came to, and see that nothing else is in its folder.
+
+    A kill in the very last step leaves the plan there, which nobody reads then.
+    """
     folder = run_folder(lake, run_id or run_ids(lake)[-1])
     found = {str(p.relative_to(folder.path)): p for p in folder.path.rglob("*") if p.is_file()}
     assert found.pop("manifest.json")
+    found.pop(PLAN, None)
     manifest = read_manifest(folder).model_dump()
     own = {name: manifest.pop(name) for name in ("run_id", "created_at", "seconds", "resumed")}
     manifest.pop("settled_until")  # without a service's log: the moment of the run

@@ -115,6 +115,7 @@ def test_ctrl_c_says_how_to_resume_and_that_ends_with_the_same_bytes(
     )
     code, out, _ = call("--resume", run_id)
     assert (code, outcome(lake, run_id)) == (0, whole)
+    assert not (run_folder(lake, run_id).path / PLAN).exists()
     assert f"resumed at slice 3 of {SLICES}" in out
     assert unfinished_ids(lake) == []
 
