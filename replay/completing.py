@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from importlib import metadata
 
 import duckdb
+import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import torch
@@ -93,9 +94,16 @@ def _tally(folder: RunFolder, slices: int) -> tuple[int, Tally]:
     replayed, changed, micros = 0, 0, 0
     for number in range(slices):
         replayed += pq.read_metadata(folder.part("decisions", number)).num_rows
-        found = pq.read_table(folder.part("changes", number), columns=["adjustment_micros"])
-        changed += found.num_rows
-        micros += pc.sum(found["adjustment_micros"]).as_py() or 0
+        path = folder.part("changes", number)
+        try:
+            found = pq.read_table(path, columns=["adjustment_micros"])["adjustment_micros"]
+        except (OSError, pa.ArrowException) as exc:
+            said = str(exc).splitlines()[0].rstrip(".")
+            raise Inconsistent(
+                f"{path} can't be read: {said}; remove it, to have its slice made again"
+            ) from exc
+        changed += len(found)
+        micros += pc.sum(found).as_py() or 0
     return replayed, Tally(changed, micros)
 
 

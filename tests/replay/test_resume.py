@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from replay.cli import INTERRUPTED
@@ -16,6 +17,7 @@ from replay.completing import made_with
 from replay.errors import BadInput
 from replay.lake import Lake
 from replay.production import models_folder
+from replay.replayer import CHANGE_COLUMNS
 from replay.runs import RunFolder, read_manifest, run_folder, run_ids, unfinished_ids
 from replay.span import iso, to_micros
 from replay.unfinished import PLAN, read_plan, reopen
@@ -179,6 +181,20 @@ def test_a_part_that_is_not_whole_is_made_again(
 ) -> None:
     part = lake.home / "runs" / f".{stopped}.unfinished" / "changes" / "part-00001.parquet"
     part.write_bytes(part.read_bytes()[:-5])
+    assert call("--resume", stopped)[0] == 0
+    assert outcome(lake, stopped) == whole
+
+
+def test_a_part_that_rotted(lake: Lake, call: Call, stopped: str, whole: Outcome) -> None:
+    part = lake.home / "runs" / f".{stopped}.unfinished" / "changes" / "part-00000.parquet"
+    good = part.read_bytes()
+    rotten = pq.read_metadata(part).row_group(0).column(CHANGE_COLUMNS.index("adjustment_micros"))
+    place = rotten.dictionary_page_offset or rotten.data_page_offset
+    part.write_bytes(good[:place] + bytes(20) + good[place + 20 :])
+    code, _, errors = call("--resume", stopped)
+    assert (code, errors.count("\n")) == (2, 1)
+    assert f"{part} can't be read" in errors
+    part.unlink()
     assert call("--resume", stopped)[0] == 0
     assert outcome(lake, stopped) == whole
 
