@@ -20,26 +20,30 @@ WORDS = ("decision", "model_version")
 ORDER = ("ts", "seq", "click_id")
 
 
-def kind(decision: str = "decision", borderline: str = "borderline") -> str:
-    """Return SQL for what a decision changes of the effective one; null where nothing."""
-    return f"CASE WHEN NOT {borderline} THEN {_difference(decision)} END"
+def kind(
+    decision: str = "decision", borderline: str = "borderline", standing: str = "effective"
+) -> str:
+    """Return SQL for what a decision changes of the standing one; null where nothing."""
+    return f"CASE WHEN NOT {borderline} THEN {_difference(decision, standing)} END"
 
 
-def withheld(decision: str = "decision", borderline: str = "borderline") -> str:
+def withheld(
+    decision: str = "decision", borderline: str = "borderline", standing: str = "effective"
+) -> str:
     """Return SQL that says of a borderline decision whether it would have been a change."""
-    return f"{borderline} AND {_difference(decision)} IS NOT NULL"
+    return f"{borderline} AND {_difference(decision, standing)} IS NOT NULL"
 
 
-def adjustment(decision: str = "decision") -> str:
-    """Return SQL for what a decision bills more than the effective one, micros."""
-    return f"{_billed(decision)} - {_billed('effective')}"
+def adjustment(decision: str = "decision", standing: str = "effective") -> str:
+    """Return SQL for what a decision bills more than the standing one, micros."""
+    return f"{_billed(decision)} - {_billed(standing)}"
 
 
-def _difference(decision: str) -> str:
+def _difference(decision: str, standing: str) -> str:
     return (
-        f"CASE WHEN {decision} = 'undecided' THEN NULL WHEN effective IS NULL THEN 'missing' "
-        "WHEN effective = 'undecided' THEN 'newly_decided' "
-        f"WHEN effective <> {decision} THEN 'to_' || {decision} END"
+        f"CASE WHEN {decision} = 'undecided' THEN NULL WHEN {standing} IS NULL THEN 'missing' "
+        f"WHEN {standing} = 'undecided' THEN 'newly_decided' "
+        f"WHEN {standing} <> {decision} THEN 'to_' || {decision} END"
     )
 
 

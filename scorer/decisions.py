@@ -28,6 +28,15 @@ class Decisions:
     slices: pa.DictionaryArray
     unseen: npt.NDArray[np.bool_]
 
+    def take(self, clicks: npt.NDArray[np.int64]) -> "Decisions":
+        """Return the decisions of the clicks at these places."""
+        return Decisions(
+            self.probability[clicks],
+            self.threshold[clicks],
+            self.slices.take(pa.array(clicks)),
+            self.unseen[clicks],
+        )
+
     @property
     def scored(self) -> npt.NDArray[np.bool_]:
         """Which clicks have a probability."""
