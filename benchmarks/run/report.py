@@ -65,7 +65,8 @@ def markdown(results: Results) -> Iterator[str]:
     """Yield the lines of the comparison."""
     ours, rounds = results.sides["ours"], len(results.sides["ours"].runs)
     yield from heading(results.machine)
-    yield f"- {results.read:,} clicks read, {results.decided:,} decided, {results.changed:,} changed;"
+    counts = (("read", results.read), ("decided", results.decided), ("changed", results.changed))
+    yield f"- clicks: {', '.join(f'{n:,} {word}' for word, n in counts)};"
     yield f"  {rounds} rounds, one pipeline after the other; medians, most memory of any round"
     yield f"- decisions: {results.agreement.changes:,} changes equal in kind and money,"
     yield f"  {results.agreement.borderline} borderline clicks changed by one alone"
