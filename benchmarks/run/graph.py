@@ -10,22 +10,34 @@ import torch
 from numpy.typing import ArrayLike
 from onnx import NodeProto, TensorProto, helper
 from onnx.numpy_helper import from_array
+from safetensors.torch import load
 
-from scorer.models import Architecture
+from replay.lake import Lake
+from replay.production import models_folder
+from scorer.models import build
 from scorer.models.inputs import CUT, Inputs
 from scorer.models.mlp import Mlp
+from scorer.registry import Registry
+from scorer.spec import Spec
+from scorer.versions import WEIGHTS
 
 OPSET = helper.make_opsetid("", 18)
 LEAST = 1e-30  # keeps 0 / 0 away where u is 0
 
 
-def graph(module: Architecture) -> bytes:
-    """Return the graph of an mlp: facts int32 (F, B) and reals float32 (R, B) to p float32 (B, 1).
-
-    Raises TypeError for another architecture.
-    """
+def load_mlp(lake: Lake, version: str) -> tuple[Mlp, Spec]:
+    """Return a stored version's network and spec; raise TypeError where it is no mlp."""
+    registry = Registry(models_folder(lake))
+    manifest = registry.manifest(version)
+    module = build(manifest.architecture, manifest.spec, manifest.parameters)
+    module.load_state_dict(load(registry.contents(version, WEIGHTS)))
     if not isinstance(module, Mlp):
-        raise TypeError(f"{type(module).__name__} is no mlp")
+        raise TypeError(f"{version} is no mlp")
+    return module, manifest.spec
+
+
+def graph(module: Mlp) -> bytes:
+    """Return the graph of an mlp: facts int32 (F, B) and reals float32 (R, B) to p (B, 1)."""
     made = _Graph()
     x = _inputs(made, module.inputs)  # (W, B)
     for number, layer in enumerate((module.first, module.second, module.last)):

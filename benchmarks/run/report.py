@@ -40,11 +40,10 @@ class Side:
 class Results:
     """Both pipelines over the same clicks."""
 
-    machine: Machine
     read: int
     decided: int
     changed: int
-    agreement: Agreement
+    agreement: Agreement | None
     sides: dict[str, Side]
 
     @property
@@ -64,12 +63,12 @@ def heading(machine: Machine) -> Iterator[str]:
 def markdown(results: Results) -> Iterator[str]:
     """Yield the lines of the comparison."""
     ours, rounds = results.sides["ours"], len(results.sides["ours"].runs)
-    yield from heading(results.machine)
     counts = (("read", results.read), ("decided", results.decided), ("changed", results.changed))
     yield f"- clicks: {', '.join(f'{n:,} {word}' for word, n in counts)};"
     yield f"  {rounds} rounds, one pipeline after the other; medians, most memory of any round"
-    yield f"- decisions: {results.agreement.changes:,} changes equal in kind and money,"
-    yield f"  {results.agreement.borderline} borderline clicks changed by one alone"
+    if found := results.agreement:
+        yield f"- decisions: {found.changes:,} changes equal in kind and money,"
+        yield f"  {found.borderline} borderline clicks changed by one alone"
     yield ""
     yield "| pipeline | wall | least | most | read/s | decided/s | processor | peak | our lead |"
     yield "|---|--:|--:|--:|--:|--:|--:|--:|--:|"

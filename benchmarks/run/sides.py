@@ -6,21 +6,15 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from safetensors.torch import load
-
-from benchmarks.run.graph import graph
+from benchmarks.run.graph import graph, load_mlp
 from benchmarks.run.lake import CANDIDATE, forget_runs, typed
 from benchmarks.serving.lake import REPLAY
 from benchmarks.timed import Timed, timed
 from replay.lake import Lake
-from replay.production import models_folder
 from replay.runs import RunManifest, read_manifest, run_folder
 from replay.snapshot import Snapshot, connect, quoted
 from replay.span import Span
 from scorer.decisions import BORDERLINE
-from scorer.models import build
-from scorer.registry import Registry
-from scorer.versions import WEIGHTS
 
 KEYS = ("user_id", "session_id", "ip")
 
@@ -51,7 +45,8 @@ class Peer:
     def __init__(self, lake: Lake, span: Span, folder: Path) -> None:
         self._lake, self._span = lake, span
         self._graph, self.changes = folder / "mlp.onnx", folder / "changes.parquet"
-        self._graph.write_bytes(_exported(lake))
+        module, _ = load_mlp(lake, CANDIDATE)
+        self._graph.write_bytes(graph(module))
         self._nulls = ",".join(_with_nulls(lake))
 
     def run(self) -> Timed:
@@ -60,14 +55,6 @@ class Peer:
         words += [CANDIDATE, self._graph, self.changes, self._nulls]
         line = [sys.executable, "-m", "benchmarks.run.peer", *map(str, words)]
         return timed(line, dict(os.environ))
-
-
-def _exported(lake: Lake) -> bytes:
-    registry = Registry(models_folder(lake))
-    manifest = registry.manifest(CANDIDATE)
-    module = build(manifest.architecture, manifest.spec, manifest.parameters)
-    module.load_state_dict(load(registry.contents(CANDIDATE, WEIGHTS)))
-    return graph(module)
 
 
 def _with_nulls(lake: Lake) -> Iterator[str]:

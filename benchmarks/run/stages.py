@@ -48,7 +48,7 @@ STAGES: tuple[tuple[str, tuple[tuple[Any, str], ...]], ...] = (
     ("score", ((Scorer, "probabilities"),)),
     ("slices and thresholds", ((replayer, "decide"), (causes, "decide"))),
     ("compare", ((Comparison, "beside"),)),
-    ("causes", ((replayer.Attribution, "causes"), (Comparison, "logged"))),
+    ("causes", ((causes.Attribution, "causes"), (Comparison, "logged"))),
     ("write", ((RunFolder, "write_part"),)),
     ("summary", ((run, "summarise"), (run, "reconcile"))),
     ("digests", ((RunFolder, "digests"),)),
@@ -134,7 +134,7 @@ def instrument(clock: Clock) -> None:
     for module in list(sys.modules.values()):
         ours = module.__name__.partition(".")[0] in ("replay", "scorer")
         if ours and hasattr(module, "ThreadPoolExecutor"):
-            module.ThreadPoolExecutor = AtOnce
+            vars(module)["ThreadPoolExecutor"] = AtOnce
     for stage, places in STAGES:
         for owner, name in places:
             setattr(owner, name, clock.wrap(stage, getattr(owner, name)))
