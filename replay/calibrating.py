@@ -68,9 +68,12 @@ def free_name(versions: Versions, parent: str) -> str:
 def held_out_span(manifest: Manifest) -> Span:
     """Return the last fifth of a version's training span; raise BadInput where none is known."""
     if manifest.training is None:
+        hint = "train one with `replay train`"
+        if manifest.imported:
+            hint = "import it again with a threshold for each slice"
         raise BadInput(
             f"version {manifest.name!r} does not say what it was trained on, so no click is known "
-            "to be new to it; train one with `replay train`"
+            f"to be new to it; {hint}"
         )
     start, end = to_micros(manifest.training.start), to_micros(manifest.training.end)
     return Span(end - int((end - start) * HELD_OUT), end)

@@ -43,10 +43,15 @@ COMMANDS: tuple[Entry, ...] = (
     Entry(
         "models",
         "recovery.commands.models:models",
-        "List, compare and calibrate model versions, promote them, and roll back.",
+        "List, compare, import and calibrate model versions, promote them, and roll back.",
     ),
     Entry("verdicts", "recovery.commands.verdicts:verdicts", "Publish corrections and undo them."),
     Entry("audit", "recovery.commands.audit:audit", "Compare model versions on the same clicks."),
+    Entry(
+        "check",
+        "recovery.commands.check:check",
+        "Hold a version against simulated bursts and incidents.",
+    ),
     Entry("serve", "replay.commands.serve:serve", "Decide live clicks over HTTP."),
     Entry("simulate", "recovery.commands.simulate:simulate", "Make clicks with a known truth."),
 )

@@ -7,6 +7,7 @@ the working directory.
 
 import os
 import re
+import sys
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -112,6 +113,15 @@ def find_home(option: str | None, working: Path) -> Path:
     raise NotALake(
         f'no lake given: pass --home DIR, set REPLAY_HOME, or write home = "DIR" in a {FILE}'
     )
+
+
+def find_cache(option: str | None) -> Path:
+    """Find the folder for what can be made again: `option`, else REPLAY_CACHE, else the user's."""
+    chosen = option or os.environ.get("REPLAY_CACHE")
+    if chosen:
+        return Path(chosen).expanduser().absolute()
+    usual = "~/Library/Caches" if sys.platform == "darwin" else "~/.cache"
+    return Path(os.environ.get("XDG_CACHE_HOME") or usual).expanduser().absolute() / "replay"
 
 
 def _read_toml(path: Path) -> dict[str, object] | None:

@@ -34,8 +34,7 @@ from replay.snapshot import Snapshot, connect, reading
 from replay.span import Span, now_micros, to_datetime
 from replay.summary import Summary, Tally, reconcile, summarise
 from scorer.errors import BadInput, UnknownModel
-from scorer.registry import ModelVersion, Registry
-from scorer.scoring import choose_device
+from scorer.registry import ModelVersion, Registry, common_device
 from scorer.versions import resolve
 
 FEATURES = ("recomputed", "logged")
@@ -129,7 +128,7 @@ def prepare(lake: Lake, request: Request) -> Prepared:
         slice_length=choose_slice_length(snapshot, request.span),
         features=request.features,
         chosen=chosen,
-        device=choose_device(request.device),
+        device=common_device(request.device, (version, *stored)),
     )
     seen = Span(request.span.start - look_back, request.span.end)
     to_read = snapshot.rows("clicks", seen)

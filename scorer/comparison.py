@@ -12,7 +12,6 @@ from scorer.calibration import Calibration
 from scorer.manifest import Manifest
 from scorer.pooling import OVERALL
 from scorer.spec import UNITS, Spec
-from scorer.versions import WEIGHTS
 
 
 @dataclass(frozen=True)
@@ -81,12 +80,16 @@ def compare(first: Side, second: Side) -> Comparison:
     return Comparison(
         first,
         second,
-        first.manifest.files[WEIGHTS].sha256 == second.manifest.files[WEIGHTS].sha256,
+        _weights_digest(first) == _weights_digest(second),
         sum(yours.get(name) == definition for name, definition in mine.items()),
         features(first.manifest.spec, second.manifest.spec),
         tuple(_metrics(first.manifest.metrics, second.manifest.metrics)),
         tuple(_thresholds(first.calibration, second.calibration)),
     )
+
+
+def _weights_digest(side: Side) -> str:
+    return side.manifest.files[side.manifest.weights].sha256
 
 
 def features(first: Spec, second: Spec) -> tuple[Feature, ...]:

@@ -4,7 +4,8 @@
     ├── BadInput                an argument, file or value that cannot be used
     │   ├── BadSpec             a feature spec that cannot be computed
     │   ├── UnknownModel        no stored version has this name
-    │   └── BadModelFile        a model file that is damaged, foreign, or not what its manifest says
+    │   ├── BadModelFile        a model file that is damaged, foreign, or not what its manifest says
+    │   └── MissingExtra        a part of the installation that this needs and has not
     ├── NotTrainable            the log holds too little to train on
     ├── Infeasible              coverage that an FPR budget does not allow
     └── Inconsistent            figures that must agree do not: a bug or a damaged lake
@@ -43,6 +44,10 @@ class UnknownModel(BadInput):
 
 class BadModelFile(BadInput):
     """A model file that is damaged, foreign, or not what its manifest says."""
+
+
+class MissingExtra(BadInput):
+    """A part of the installation that was left out and is needed here."""
 
 
 class NotTrainable(ReplayError):

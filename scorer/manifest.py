@@ -1,14 +1,16 @@
 """What a stored version says about itself; readable without torch."""
 
+from collections.abc import Iterable
 from importlib import metadata
-from typing import Literal
+from typing import Literal, Self
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from scorer.errors import BadModelFile, BadSpec
 from scorer.spec import Spec
 
 LIBRARIES = ("numpy", "safetensors", "torch")
+WEIGHTS, GRAPH, ONNX = "weights.safetensors", "model.onnx", "onnx"
 
 
 class _Strict(BaseModel):
@@ -41,8 +43,31 @@ class TrainingRecord(_Strict):
     held_out_losses: tuple[float, ...] = ()
 
 
+class SampleRecord(_Strict):
+    """The sample that an imported graph was held to; `most` is its greatest difference."""
+
+    file: str
+    sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
+    rows: int
+    most: float
+
+
+class ImportRecord(_Strict):
+    """Where an imported graph came from; a null `sample` means that its outputs are unchecked."""
+
+    file: str
+    sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
+    output: Literal["probability", "logit"]
+    opset: int
+    producer: str
+    sample: SampleRecord | None = None
+
+
 class Manifest(_Strict):
-    """`manifest.json`: everything about a version but its weights and thresholds."""
+    """`manifest.json`: everything about a version but its weights and thresholds.
+
+    A version that was imported has no `training`, as what it was trained on is not known.
+    """
 
     format: Literal[1] = 1
     name: str
@@ -53,14 +78,27 @@ class Manifest(_Strict):
     spec_digest: str
     slice_columns: tuple[str, ...]
     training: TrainingRecord | None = None
+    imported: ImportRecord | None = None
     metrics: dict[str, int | float | None] = Field(default_factory=dict)
     parent: str | None = None
     libraries: dict[str, str] = Field(default_factory=dict)
     files: dict[str, FileDigest]
 
+    @model_validator(mode="after")
+    def _a_graph_says_where_it_is_from(self) -> Self:
+        if (self.architecture == ONNX) != (self.imported is not None):
+            raise ValueError(f"only the architecture {ONNX!r} has an `imported`, and always one")
+        return self
+
+    @property
+    def weights(self) -> str:
+        """The name of the file that holds the weights."""
+        return GRAPH if self.architecture == ONNX else WEIGHTS
+
     def to_json(self) -> bytes:
         """Return the file's bytes."""
-        return (self.model_dump_json(indent=2) + "\n").encode()
+        unsaid = set() if self.imported else {"imported"}
+        return (self.model_dump_json(indent=2, exclude=unsaid) + "\n").encode()
 
 
 def read_manifest(data: bytes, name: str, where: str) -> Manifest:
@@ -87,6 +125,6 @@ def first(exc: ValidationError) -> str:
     return f"{place}: {error['msg']}" if place else str(error["msg"])
 
 
-def library_versions() -> dict[str, str]:
+def library_versions(names: Iterable[str] = LIBRARIES) -> dict[str, str]:
     """Return the versions of the libraries that weights depend on."""
-    return {name: metadata.version(name) for name in LIBRARIES}
+    return {name: metadata.version(name) for name in names}

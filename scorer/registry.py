@@ -1,9 +1,6 @@
 """The registry: model versions written whole and never changed, loaded if every digest holds."""
 
-import os
-import shutil
-import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -14,15 +11,25 @@ from safetensors.torch import save as save_weights
 
 from scorer.calibration import Calibration
 from scorer.errors import BadInput, BadModelFile
-from scorer.manifest import FileDigest, Manifest, TrainingRecord, library_versions
+from scorer.foreign.scoring import OnnxScorer, device_for
+from scorer.manifest import (
+    GRAPH,
+    ONNX,
+    WEIGHTS,
+    FileDigest,
+    ImportRecord,
+    Manifest,
+    TrainingRecord,
+    library_versions,
+)
 from scorer.models import Architecture, build, name_of
 from scorer.scoring import Facts, Probabilities, Reals, Scorer
 from scorer.slices import DEFAULT_COLUMNS
 from scorer.spec import Spec
+from scorer.storing import store_folder
 from scorer.versions import (
     CALIBRATION,
     MANIFEST,
-    WEIGHTS,
     ProductionPointer,
     Versions,
     check_name,
@@ -30,7 +37,7 @@ from scorer.versions import (
     sha256,
 )
 
-__all__ = ["ModelVersion", "ProductionPointer", "Registry", "resolve"]
+__all__ = ["ModelVersion", "ProductionPointer", "Registry", "common_device", "resolve"]
 
 
 @dataclass(frozen=True)
@@ -44,7 +51,7 @@ class ModelVersion:
     manifest: Manifest
     calibration: Calibration
     digest: str
-    scorer: Scorer
+    scorer: Scorer | OnnxScorer
 
     @property
     def spec(self) -> Spec:
@@ -54,7 +61,7 @@ class ModelVersion:
     @property
     def weights_digest(self) -> str:
         """SHA-256 of its weights' file."""
-        return self.manifest.files[WEIGHTS].sha256
+        return self.manifest.files[self.manifest.weights].sha256
 
     def probabilities(
         self, facts: Facts, reals: Reals, device: str = "cpu", threads: int = 2
@@ -67,15 +74,24 @@ class Registry(Versions):
     """The stored versions, for writing and loading."""
 
     def load(self, name: str) -> ModelVersion:
-        """Load a version; raise UnknownModel, or BadModelFile where anything in it is not right."""
+        """Load a version.
+
+        Raises UnknownModel, BadModelFile where anything in it is not right, or MissingExtra for a
+        graph where ONNX Runtime is not installed.
+        """
         stored = self.stored(name)
         calibration = self.calibration(name)
-        module = self._module(name, stored.manifest)
-        return ModelVersion(name, stored.manifest, calibration, stored.digest, Scorer(module))
+        scorer = self._scorer(name, stored.manifest)
+        return ModelVersion(name, stored.manifest, calibration, stored.digest, scorer)
 
-    def _module(self, name: str, manifest: Manifest) -> Architecture:
-        path = self.folder / name / WEIGHTS
-        data = self.contents(name, WEIGHTS)
+    def _scorer(self, name: str, manifest: Manifest) -> Scorer | OnnxScorer:
+        path = self.folder / name / manifest.weights
+        data = self.contents(name, manifest.weights)
+        if manifest.imported:
+            return OnnxScorer(data, manifest.spec, manifest.imported.output, str(path))
+        return Scorer(self._module(path, data, manifest))
+
+    def _module(self, path: Path, data: bytes, manifest: Manifest) -> Architecture:
         try:
             module = build(manifest.architecture, manifest.spec, manifest.parameters)
         except (BadInput, TypeError, ValueError, RuntimeError) as exc:
@@ -107,13 +123,8 @@ class Registry(Versions):
         Raises BadInput where the name can't be used or is taken, OSError where the folder can't be
         written.
         """
-        check_name(name)
-        self.check_free(name)
         weights = {key: value.cpu().contiguous() for key, value in module.state_dict().items()}
-        files = {
-            WEIGHTS: save_weights(weights),
-            CALIBRATION: _written(calibration),
-        }
+        files = {WEIGHTS: save_weights(weights), CALIBRATION: _written(calibration)}
         manifest = Manifest(
             name=name,
             created_at=created_at or datetime.now(UTC),
@@ -128,8 +139,31 @@ class Registry(Versions):
             libraries=library_versions(),
             files=_digests(files),
         )
-        self._store(name, {**files, MANIFEST: manifest.to_json()})
-        return self.load(name)
+        return self._store(manifest, files)
+
+    def write_graph(
+        self,
+        name: str,
+        graph: bytes,
+        spec: Spec,
+        calibration: Calibration,
+        slice_columns: Sequence[str],
+        imported: ImportRecord,
+    ) -> ModelVersion:
+        """Store a graph in ONNX as a new version, as `write` does; nothing of it is checked."""
+        files = {GRAPH: graph, CALIBRATION: _written(calibration)}
+        manifest = Manifest(
+            name=name,
+            created_at=datetime.now(UTC),
+            architecture=ONNX,
+            spec=spec,
+            spec_digest=spec.digest,
+            slice_columns=tuple(slice_columns),
+            imported=imported,
+            libraries=library_versions(("numpy", "onnx", "onnxruntime")),
+            files=_digests(files),
+        )
+        return self._store(manifest, files)
 
     def recalibrate(
         self,
@@ -144,10 +178,10 @@ class Registry(Versions):
         Raises BadInput where the name can't be used or is taken, BadModelFile where the parent is
         damaged, OSError where the folder can't be written.
         """
-        check_name(name)
-        self.check_free(name)
-        files = {WEIGHTS: self.contents(parent, WEIGHTS), CALIBRATION: _written(calibration)}
-        manifest = self.manifest(parent).model_copy(
+        original = self.manifest(parent)
+        weights = original.weights
+        files = {weights: self.contents(parent, weights), CALIBRATION: _written(calibration)}
+        manifest = original.model_copy(
             update={
                 "name": name,
                 "created_at": created_at or datetime.now(UTC),
@@ -156,8 +190,7 @@ class Registry(Versions):
                 "files": _digests(files),
             }
         )
-        self._store(name, {**files, MANIFEST: manifest.to_json()})
-        return self.load(name)
+        return self._store(manifest, files)
 
     def check_free(self, name: str) -> None:
         """Raise BadInput where a version of this name exists."""
@@ -166,23 +199,21 @@ class Registry(Versions):
                 f"version {name!r} exists and versions never change; choose another name"
             )
 
-    def _store(self, name: str, files: Mapping[str, bytes]) -> None:
-        """Write the files beside their place, then put them there in one step."""
-        self.folder.mkdir(parents=True, exist_ok=True)
-        temporary = Path(tempfile.mkdtemp(prefix=".new-", dir=self.folder))
+    def _store(self, manifest: Manifest, files: Mapping[str, bytes]) -> ModelVersion:
+        """Write a version, whole or not at all, and load it again."""
+        check_name(manifest.name)
+        self.check_free(manifest.name)
         try:
-            for file, data in files.items():
-                _write(temporary / file, data)
-            temporary.chmod(0o755)
-            _sync(temporary)
-            try:
-                temporary.rename(self.folder / name)  # fails where another writer was first
-            except OSError:
-                self.check_free(name)
-                raise
-            _sync(self.folder)
-        finally:
-            shutil.rmtree(temporary, ignore_errors=True)
+            store_folder(self.folder, manifest.name, {**files, MANIFEST: manifest.to_json()})
+        except OSError:
+            self.check_free(manifest.name)  # another writer was first
+            raise
+        return self.load(manifest.name)
+
+
+def common_device(name: str, versions: Iterable[ModelVersion]) -> str:
+    """Return what a `--device` means where all of these versions are scored; see `device_for`."""
+    return device_for(name, [v.scorer for v in versions if isinstance(v.scorer, OnnxScorer)])
 
 
 def _written(calibration: Calibration) -> bytes:
@@ -191,18 +222,3 @@ def _written(calibration: Calibration) -> bytes:
 
 def _digests(files: Mapping[str, bytes]) -> dict[str, FileDigest]:
     return {file: FileDigest(size=len(d), sha256=sha256(d)) for file, d in files.items()}
-
-
-def _write(path: Path, data: bytes) -> None:
-    with path.open("wb") as handle:
-        handle.write(data)
-        handle.flush()
-        os.fsync(handle.fileno())
-
-
-def _sync(folder: Path) -> None:
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

@@ -117,7 +117,7 @@ def train(
 
 def check_choices(spec: Spec, architecture: str, settings: Settings) -> None:
     """Raise what `train` would raise whatever the data; see there."""
-    _check_spec(spec)
+    check_spec(spec)
     check_budget(settings.fpr_budget)
     check_cap(settings.weight_cap)
     if not 0 <= settings.seed < SEEDS:
@@ -126,7 +126,7 @@ def check_choices(spec: Spec, architecture: str, settings: Settings) -> None:
     _built(architecture, spec, settings.seed)
 
 
-def _check_spec(spec: Spec) -> None:
+def check_spec(spec: Spec) -> None:
     """Raise NotTrainable where a spec holds a feature that labels are made of."""
     if labels := spec.label_features():
         raise NotTrainable(

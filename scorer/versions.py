@@ -2,7 +2,7 @@
 
 models/<version>/
   manifest.json         see `scorer.manifest`; the digests of the other two stand in it
-  weights.safetensors
+  weights.safetensors   or model.onnx, for a version that was made elsewhere
   calibration.json      see `scorer.calibration`
 """
 
@@ -18,7 +18,7 @@ from scorer.calibration import Calibration
 from scorer.errors import BadInput, BadModelFile, UnknownModel
 from scorer.manifest import Manifest, first, read_manifest
 
-MANIFEST, WEIGHTS, CALIBRATION = "manifest.json", "weights.safetensors", "calibration.json"
+MANIFEST, CALIBRATION = "manifest.json", "calibration.json"
 NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
 POINTERS = ("production", "previous", "latest")
 
@@ -103,7 +103,7 @@ class Versions:
     def verify(self, name: str) -> Manifest:
         """Check the digest of every file of a version, and its thresholds; return its manifest."""
         manifest = self.manifest(name)
-        self.contents(name, WEIGHTS)
+        self.contents(name, manifest.weights)
         self.calibration(name)
         return manifest
 

@@ -15,7 +15,7 @@ FILE = "simulated.json"
 
 
 class Mark(BaseModel):
-    """The SHA-256 of a scenario but for its length, and the moment up to which it is written."""
+    """The SHA-256 of a scenario but for its length and bounds, and up to when it is written."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -62,4 +62,4 @@ def _read(lake: Lake) -> Mark:
 
 
 def _digest(scenario: Scenario) -> str:
-    return hashlib.sha256(scenario.model_dump_json(exclude={"days"}).encode()).hexdigest()
+    return hashlib.sha256(scenario.model_dump_json(exclude={"days", "bounds"}).encode()).hexdigest()

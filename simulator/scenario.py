@@ -14,6 +14,7 @@ from pydantic import BeforeValidator, Field, SerializeAsAny, ValidationError, fi
 from replay.span import Span, to_micros
 from scorer.errors import BadSpec
 from scorer.spec import load_spec
+from simulator.bounds import Bounds
 from simulator.checks import check_promotions, check_robots, check_room, check_surges
 from simulator.columns import HOUR
 from simulator.errors import BadScenario, UnknownScenario
@@ -66,7 +67,7 @@ class Scenario(Settings):
     `clicks_per_day` is what humans click on an average day; robots come on top. `start` is a
     whole hour, UTC. `billing_delay_hours` is how long after an hour its bill shows who clicked
     which of its clicks were invalidated. `logged` is the share of all clicks that the log holds,
-    drawn at random.
+    drawn at random. `bounds` change no row.
     """
 
     title: str
@@ -83,6 +84,7 @@ class Scenario(Settings):
     incidents: Annotated[
         tuple[SerializeAsAny[IncidentSettings], ...], BeforeValidator(_incidents)
     ] = ()
+    bounds: Bounds | None = None
 
     @field_validator("start", mode="before")
     @classmethod

@@ -78,9 +78,9 @@ class Hosted(RobotSettings):
 class Team:
     """One robot population: its users and addresses are ranges of the world's tables.
 
-    `homes` are the addresses at which somebody lives; `aims` are campaigns' numbers. `watch`
-    returns what people do in an hour (since the epoch), or a sample of whole sessions: each one's
-    clicks together and in order.
+    `homes` are the addresses at which somebody lives, or the carriers' where nobody has a line;
+    `aims` are campaigns' numbers. `watch` returns what people do in an hour (since the epoch), or a
+    sample of whole sessions: each one's clicks together and in order.
     """
 
     population: int

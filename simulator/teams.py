@@ -19,7 +19,10 @@ def make_teams(
     """Return each robot population's team; `watch` returns what people do in an hour."""
     teams: list[Team] = []
     user, address = len(people), people.places.total
+    places = people.places
     homes = np.unique(people.home[people.home >= 0]).astype(np.int64)
+    if not len(homes):
+        homes = places.carrier_start + np.arange(places.carriers)
     campaigns = {name: i for i, name in enumerate(market.tables["campaign"].to_pylist())}
     for number, robot in enumerate(scenario.robots):
         users = robot.users(scenario.clicks_per_day)
@@ -32,7 +35,7 @@ def make_teams(
                 users=users,
                 first_address=address,
                 addresses=held,
-                places=people.places,
+                places=places,
                 homes=homes,
                 watch=watch,
                 clicks_per_day=scenario.clicks_per_day,

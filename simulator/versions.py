@@ -77,6 +77,7 @@ def history(scenario: Scenario) -> Scenario:
         "robots": robots,
         "production": None,
         "incidents": [],
+        "bounds": None,
     }
     return Scenario.model_validate({**scenario.model_dump(), **changes})
 

@@ -97,7 +97,7 @@ def _trained(
 
 
 def _name(scenario: Scenario) -> str:
-    return hashlib.sha256(scenario.model_dump_json().encode()).hexdigest()[:16]
+    return hashlib.sha256(scenario.model_dump_json(exclude={"bounds"}).encode()).hexdigest()[:16]
 
 
 def _refuse_taken(

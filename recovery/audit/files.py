@@ -34,7 +34,7 @@ from replay.span import Span
 from replay.tables import TIMESTAMP
 from scorer.metrics import Flags
 from scorer.registry import ModelVersion
-from scorer.versions import CALIBRATION, MANIFEST, WEIGHTS
+from scorer.versions import CALIBRATION, MANIFEST
 
 AUDIT, DIFFERENCES = "audit.json", "differences.parquet"
 CLICK_FIELDS = (
@@ -186,5 +186,5 @@ def _table_files(plan: Plan) -> Iterator[Path]:
 def _model_files(plan: Plan) -> Iterator[Path]:
     folder = models_folder(plan.snapshot.lake)
     for version in (*plan.versions, *plan.production):
-        for file in (MANIFEST, WEIGHTS, CALIBRATION):
+        for file in (MANIFEST, version.manifest.weights, CALIBRATION):
             yield folder / version.name / file

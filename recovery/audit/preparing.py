@@ -17,8 +17,7 @@ from replay.sessions import robotic_sessions
 from replay.snapshot import Snapshot, connect, reading
 from replay.span import Span, now_micros
 from scorer.errors import BadInput
-from scorer.registry import ModelVersion, Registry
-from scorer.scoring import choose_device
+from scorer.registry import ModelVersion, Registry, common_device
 from scorer.versions import resolve
 
 
@@ -91,7 +90,7 @@ def prepare(lake: Lake, request: Request) -> Prepared:
             purchases=purchasing_clicks(snapshot, span, known_by=known + 1),
             robotic=robotic_sessions(snapshot, span, known_by=known + 1),
             slice_length=choose_slice_length(snapshot, span),
-            device=choose_device(request.device),
+            device=common_device(request.device, (*versions, *production)),
         )
     notes += coverage.notes(look_back)
     notes += not_stored_notes(not_stored)

@@ -5,8 +5,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from scorer.registry import ModelVersion, Registry
-from scorer.scoring import choose_device
+from scorer.registry import ModelVersion, Registry, common_device
 from scorer.serving.clicks import Click
 from scorer.serving.features import LiveFeatures
 from scorer.serving.ports import Profiles
@@ -40,7 +39,7 @@ class ServedModel:
         """Take `device` (auto, cpu, cuda) for batches; a single click is scored on the CPU."""
         self.name = version.name
         self.spec_digest = version.spec.digest
-        self.on_accelerator = choose_device(device) == "cuda"
+        self.on_accelerator = common_device(device, [version]) == "cuda"
         self._version = version
         self._features = LiveFeatures(version.spec, layout, profiles)
         self._columns = version.manifest.slice_columns

@@ -13,7 +13,7 @@ from replay.production import open_versions
 from replay.snapshot import Snapshot
 from replay.span import Span, parse_time
 from replay.training import open_registry, training_set
-from scorer.versions import WEIGHTS
+from scorer.manifest import WEIGHTS
 from simulator.scenario import load_scenario
 from simulator.write import simulate
 from tests.lakes import click, make_lake

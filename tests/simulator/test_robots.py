@@ -212,3 +212,16 @@ def walks_of(clicks: Clicks) -> list[tuple[int, ...]]:
     order = np.lexsort((clicks.ts, clicks.session))
     cuts = np.flatnonzero(np.diff(clicks.session[order])) + 1
     return [tuple(ads.tolist()) for ads in np.split(clicks.ad[order], cuts)]
+
+
+@pytest.mark.parametrize("kind", ["background", "residential_proxy", "low_and_slow"])
+def test_where_nobody_has_a_line_robots_are_behind_carriers(kind: str) -> None:
+    robot: dict[str, object] = {"kind": kind, "share": 0.05}
+    if kind == "residential_proxy":
+        robot |= {"begins_hour": 3, "hours": 5}
+    world = world_of(robot, humans={"mobile_only": 1.0, "students": 0.0}, clicks_per_day=20_000)
+    team, clicks = robots_of(world, kind)
+    hosted = clicks.ip >= team.first_address
+    carriers = (clicks.ip >= team.places.carrier_start) & (clicks.ip < team.places.vpn_start)
+    assert np.all(hosted | carriers)
+    assert carriers.sum() > 50

@@ -9,6 +9,7 @@ SUBCOMMANDS: dict[str, tuple[str, str]] = {
     "list": ("list_:list_", "List the stored versions."),
     "show": ("show:show", "Show what a version was made of, and its thresholds."),
     "compare": ("compare:compare", "Set two versions side by side."),
+    "import": ("import_:import_", "Store a model made elsewhere, a graph in ONNX, as a version."),
     "calibrate": ("calibrate:calibrate", "Give each slice a threshold, at one budget of FPR."),
     "promote": ("promote:promote", "Put a version into production."),
     "rollback": ("rollback:rollback", "Put back the version before the present one."),
@@ -29,7 +30,7 @@ class _Models(Subcommands):
 
 @click.group(cls=_Models)
 def models() -> None:
-    """List, compare and calibrate model versions, promote them, and roll back.
+    """List, compare, import and calibrate model versions, promote them, and roll back.
 
     \b
     Example:

@@ -58,10 +58,27 @@ def _described(manifest: Manifest, calibration: Calibration, digest: str) -> lis
             ("tables", tables),
             ("fitted", f"{training.epochs} epochs on {training.device}, seed {training.seed}"),
         ]
+    rows += described_import(manifest)
     rows += [(f"metric {name}", number(value)) for name, value in manifest.metrics.items()]
     rows += [("libraries", ", ".join(f"{n} {v}" for n, v in manifest.libraries.items()))]
     rows += [(name, f"{f.size:,} bytes, {f.sha256}") for name, f in manifest.files.items()]
     return [*rows, ("manifest.json", digest)]
+
+
+def described_import(manifest: Manifest) -> list[tuple[str, str]]:
+    """Say where an imported version came from, and what it was held to; nothing of others."""
+    if (imported := manifest.imported) is None:
+        return []
+    producer = f", by {imported.producer}" if imported.producer else ""
+    held = "held to none: its outputs are unchecked"
+    if sample := imported.sample:
+        held = f"{sample.rows:,} rows of {sample.file}, at most {sample.most:.1g} apart"
+    return [
+        ("imported", f"{imported.file}, {imported.sha256}"),
+        ("graph", f"gives the {imported.output}; opset {imported.opset}{producer}"),
+        ("sample", held),
+        ("trained on", "unknown, as it was made elsewhere"),
+    ]
 
 
 def number(value: float | None) -> str:

@@ -10,8 +10,8 @@ from safetensors.torch import load
 from replay.cli import INTERRUPTED
 from replay.lake import Lake
 from replay.production import open_versions
-from scorer import registry
-from scorer.versions import WEIGHTS
+from scorer import storing
+from scorer.manifest import WEIGHTS
 from tests.disks import full_disk
 from tests.recovery.days import (
     AUDIT,
@@ -94,7 +94,7 @@ def test_ctrl_c_leaves_no_version(
     lake: Lake, replay: Replay, monkeypatch: pytest.MonkeyPatch, line: Line
 ) -> None:
     before = sorted(lake.home.rglob("*"))
-    monkeypatch.setattr(registry, "_sync", lambda _: signal.raise_signal(signal.SIGINT))
+    monkeypatch.setattr(storing, "_sync", lambda _: signal.raise_signal(signal.SIGINT))
     code, out, err = replay(*line)
     assert (code, out) == (130, "")
     assert err.endswith(f"\nreplay: {INTERRUPTED}\n")
