@@ -14,12 +14,12 @@ from safetensors.torch import load
 
 from replay.lake import Lake
 from replay.production import models_folder
+from scorer.manifest import WEIGHTS
 from scorer.models import build
 from scorer.models.inputs import CUT, Inputs
 from scorer.models.mlp import Mlp
 from scorer.registry import Registry
 from scorer.spec import Spec
-from scorer.versions import WEIGHTS
 
 OPSET = helper.make_opsetid("", 18)
 LEAST = 1e-30  # keeps 0 / 0 away where u is 0
