@@ -64,11 +64,12 @@ def run(
         figures, lines = _stages(make_lake(folder, size), size.span())
     elif memory:
         rows = growth.memory(folder, clicks_per_day, hot, rounds)
-        figures, lines = {"memory": [asdict(row) for row in rows]}, [*growth.growth_table(rows)]
+        figures = {"memory": [asdict(row) for row in rows]}
+        lines = ["", *growth.growth_table(rows)]
     elif millions:
         rows = growth.scaling(folder, [float(m) for m in millions.split(",")], rounds)
         figures = {"scaling": [asdict(row) for row in rows]}
-        lines = [*growth.growth_table(rows), "", *growth.forecast(rows)]
+        lines = ["", *growth.growth_table(rows), "", *growth.forecast(rows)]
     else:
         results = contest(make_lake(folder, size), size.span(), rounds, peer=peer)
         figures, lines = asdict(results), [*markdown(results)]

@@ -28,7 +28,7 @@ from scorer.slices import slice_key
 from scorer.spec import Spec
 from scorer.versions import Versions
 
-ROWS = 8192  # of a batch
+ROWS = 4096  # of a batch
 BORDERLINE = 1e-5  # as scorer.decisions has it, which loads torch
 CARRIED = ("click_id", "seq", "ts", "advertiser_id", "campaign_id", "price_micros")
 
@@ -56,7 +56,7 @@ def replay(task: Task) -> dict[str, int]:
     with connect(THREADS, memory_limit="90%") as connection:
         for statement in windows.prepare():
             connection.execute(statement)
-        reader = connection.sql(windows.query()).to_arrow_reader(32 * ROWS)
+        reader = connection.sql(windows.query()).to_arrow_reader(64 * ROWS)
         connection.register("scored", pa.Table.from_batches(_score(reader, task.graph, spec)))
         _carry(connection, snapshot, task.span)
         _threshold(connection, versions, task.version)
