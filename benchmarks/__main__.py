@@ -14,12 +14,14 @@ from benchmarks.compare import Answer, Log, Wrong, check, gather
 from benchmarks.duckdb_windows import duckdb_engines
 from benchmarks.fresh import Peak, measure_peak, measure_starts
 from benchmarks.machine import read_machine
+from benchmarks.ours import Ours
 from benchmarks.polars_rolling import PolarsRolling
 from benchmarks.report import Results, Timing, markdown
+from benchmarks.run.command import run
 from benchmarks.scoring import scoring
 from benchmarks.serving.command import serving
 from benchmarks.simulator import simulator
-from benchmarks.source import THREADS, Engine, Ours, Source
+from benchmarks.source import THREADS, Engine, Source
 from benchmarks.store_memory import store_memory
 from benchmarks.verdicts import verdicts
 from scorer.spec import Spec
@@ -190,6 +192,7 @@ main.add_command(store_memory)
 main.add_command(serving)
 main.add_command(scoring)
 main.add_command(simulator)
+main.add_command(run)
 
 
 if __name__ == "__main__":

@@ -24,9 +24,10 @@ from typing import Literal
 
 import pyarrow as pa
 
+from benchmarks.duckdb_distincts import distincts, neighbours, runs
 from benchmarks.source import PLACE, THREADS, Source
 from replay.snapshot import connect
-from scorer.spec import Distincts, Spec, Window
+from scorer.spec import Window
 
 KEYS = ("user_id", "session_id", "ip")
 MOST_CLICKS, MOST_TIME = 1 << 24, 1 << 38
@@ -89,16 +90,23 @@ def composite(first: int) -> Order:
 
 @dataclass(frozen=True)
 class DuckWindows:
-    """All features of the spec by SQL windows, on as many threads as ours."""
+    """All features of the spec by SQL windows, on as many threads as ours.
+
+    `nulls` are the key columns that hold some; `since` is the first µs whose clicks are answered.
+    """
 
     source: Source
     order: Order
     distinct: Literal["aggregate", "runs"]
+    nulls: frozenset[str] = frozenset()
+    since: int | None = None
 
     def __post_init__(self) -> None:
         short = self.source.clicks < MOST_CLICKS and self.source.span.length < MOST_TIME
         if self.order.unit == MOST_CLICKS and not short:
             raise ValueError("the shared key holds 16 million clicks of 3 days at most")
+        if self.nulls and self.distinct == "aggregate":
+            raise ValueError("nulls are left out of distinct counts by runs alone")
 
     @property
     def form(self) -> str:
@@ -118,26 +126,35 @@ class DuckWindows:
     def pieces(self) -> Iterator[pa.Table]:
         """Run the SQL and yield its one answer."""
         with connect(THREADS, memory_limit="90%") as connection:
-            for statement in self._prepare():
+            for statement in self.prepare():
                 connection.execute(statement)
-            yield connection.sql(self._query()).to_arrow_table()
+            yield connection.sql(self.query()).to_arrow_table()
 
-    def _prepare(self) -> Iterator[str]:
-        spec, snapshot = self.source.spec, self.source.snapshot
-        keys = ", ".join(f"hash({key}) AS {key}" for key in KEYS)
+    def prepare(self) -> Iterator[str]:
+        """Write the SQL that comes before the query: the tables that it reads."""
+        spec, snapshot, span = self.source.spec, self.source.snapshot, self.source.span
+        keys = ", ".join(self._key(key) for key in KEYS)
         devices = (f"(device = '{d}')::INTEGER AS device_{d}" for d in spec.flags.devices)
         flags = ", ".join(["logged_in::INTEGER AS logged_in", *devices])
         yield (
             f"CREATE TEMP TABLE log AS SELECT *, {self.order.key} AS k FROM"
             f" (SELECT epoch_us(ts) AS t, {keys}, {flags},"
             " row_number() OVER (ORDER BY ts, seq, click_id) AS rn"
-            f" FROM {snapshot.source('clicks')})"
+            f" FROM {snapshot.source('clicks', span)})"
         )
         if self.distinct == "runs":
-            yield f"CREATE TEMP TABLE neighbours AS {_neighbours(spec)}"
-            yield f"CREATE TEMP TABLE runs AS {self._runs()}"
+            yield f"CREATE TEMP TABLE neighbours AS {neighbours(spec, self.nulls)}"
+            counted = runs(spec, self.order.unit, self.source.span.start)
+            yield f"CREATE TEMP TABLE runs AS {counted}"
 
-    def _query(self) -> str:
+    def _key(self, key: str) -> str:
+        """Write SQL for a key's hash; a null is alone with itself, and said to be none."""
+        if key not in self.nulls:
+            return f"hash({key}) AS {key}"
+        return f"hash(coalesce({key}, click_id)) AS {key}, {key} IS NULL AS no_{key}"
+
+    def query(self) -> str:
+        """Write the SQL that gives a row for each click from `since` on."""
         spec, snapshot = self.source.spec, self.source.snapshot
         windowed = ", ".join(self._windowed())
         joins = "".join(
@@ -147,7 +164,8 @@ class DuckWindows:
             f" AND w.t >= {p.table}_now.valid_from"
             for p in spec.profiles
         )
-        runs = " JOIN runs USING (rn)" if self.distinct == "runs" else ""
+        counted = " JOIN runs USING (rn)" if self.distinct == "runs" else ""
+        answered = "" if self.since is None else f" WHERE w.t >= {self.since}"
         profiles = ", ".join(
             f"coalesce({p.table}_now.{p.column}::{kind}, {float(p.default)})::{kind} AS {p.name}"
             for p in spec.profiles
@@ -156,7 +174,7 @@ class DuckWindows:
         names = [n for n in spec.facts if n not in {p.name for p in spec.profiles}]
         return (
             f"SELECT w.rn AS {PLACE}, {', '.join(names)}, {', '.join(_time_parts())}, {profiles}"
-            f" FROM (SELECT *, {windowed} FROM log) AS w{runs}{joins}"
+            f" FROM (SELECT *, {windowed} FROM log) AS w{counted}{joins}{answered}"
         )
 
     def _windowed(self) -> Iterator[str]:
@@ -164,7 +182,7 @@ class DuckWindows:
             for name, window in zip(counts.names, counts.parsed, strict=True):
                 yield self._over("count(*)", counts.entity[0], window, name)
         if self.distinct == "aggregate":
-            for group, window, name in _distincts(self.source.spec):
+            for group, window, name in distincts(self.source.spec):
                 yield self._over(f"count(DISTINCT {group.member})", group.entity[0], window, name)
         for gap in self.source.spec.gaps:
             # Ordered by k and rn, not by rn: DuckDB then shares the sort with the windows by k.
@@ -174,55 +192,13 @@ class DuckWindows:
 
     def _over(self, aggregate: str, entity: str, window: Window, name: str) -> str:
         by, reach = self.order.by(window), self.order.reach(window)
-        return (
-            f"({aggregate} OVER (PARTITION BY {entity} ORDER BY {by}"
-            f" RANGE BETWEEN {reach} PRECEDING AND CURRENT ROW))::INTEGER AS {name}"
+        counted = (
+            f"{aggregate} OVER (PARTITION BY {entity} ORDER BY {by}"
+            f" RANGE BETWEEN {reach} PRECEDING AND CURRENT ROW)"
         )
-
-    def _runs(self) -> str:
-        """Write SQL that counts runs begun and left, for each click."""
-        wanted = list(_distincts(self.source.spec))
-        first, unit = self.source.span.start, self.order.unit
-        begun = ", ".join(
-            f"({_apart(w, f'before_{g.member}', 't')})::INTEGER AS {n}" for g, w, n in wanted
-        )
-        events = [f"SELECT ip, k, rn, {begun} FROM neighbours"]
-        for group, window, name in wanted:
-            left = f"(t // {window.resolution} + {window.buckets}) * {window.resolution} - {first}"
-            deltas = ", ".join(f"{-(n == name):d}::INTEGER AS {n}" for _, _, n in wanted)
-            events.append(
-                f"SELECT ip, ({left}) * {unit}::BIGINT AS k, NULL AS rn, {deltas} FROM neighbours"
-                f" WHERE {_apart(window, 't', f'after_{group.member}')}"
-            )
-        sums = ", ".join(f"(sum({n}) OVER in_order)::INTEGER AS {n}" for _, _, n in wanted)
-        return (
-            f"SELECT * FROM (SELECT rn, {sums} FROM ({' UNION ALL '.join(events)})"
-            " WINDOW in_order AS (PARTITION BY ip ORDER BY k RANGE UNBOUNDED PRECEDING))"
-            " WHERE rn IS NOT NULL"
-        )
-
-
-def _distincts(spec: Spec) -> Iterator[tuple[Distincts, Window, str]]:
-    for group in spec.distincts:
-        for window, name in zip(group.parsed, group.names, strict=True):
-            yield group, window, name
-
-
-def _neighbours(spec: Spec) -> str:
-    """Write SQL for the times of a member's clicks before and after each, at its ip."""
-    members = list(dict.fromkeys(group.member for group in spec.distincts))
-    columns = ", ".join(
-        f"lag(t) OVER of_{m} AS before_{m}, lead(t) OVER of_{m} AS after_{m}" for m in members
-    )
-    windows = ", ".join(f"of_{m} AS (PARTITION BY ip, {m} ORDER BY k, rn)" for m in members)
-    return f"SELECT rn, t, ip, k, {columns} FROM log WINDOW {windows}"
-
-
-def _apart(window: Window, before: str, after: str) -> str:
-    """Write SQL that is true where the later click does not see the earlier, or one is absent."""
-    resolution = window.resolution
-    gap = f"{after} // {resolution} - {before} // {resolution}"
-    return f"coalesce({gap} >= {window.buckets}, true)"
+        if entity in self.nulls:
+            counted = f"CASE WHEN no_{entity} THEN 0 ELSE {counted} END"
+        return f"({counted})::INTEGER AS {name}"
 
 
 def _time_parts() -> Iterator[str]:

@@ -17,7 +17,8 @@ from pathlib import Path
 
 from benchmarks.duckdb_windows import duckdb_engines
 from benchmarks.machine import peak_bytes
-from benchmarks.source import Engine, Ours, Source
+from benchmarks.ours import Ours
+from benchmarks.source import Engine, Source
 from replay.span import iso
 
 HELP_RUNS = 10

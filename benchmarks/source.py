@@ -7,7 +7,6 @@ from typing import Literal, Protocol
 
 import pyarrow as pa
 
-from replay.features import stream
 from replay.lake import Lake
 from replay.snapshot import Snapshot
 from replay.span import Span
@@ -19,7 +18,7 @@ PLACE = "rn"  # position in log order, from 1; in answers that do not come in lo
 
 @dataclass(frozen=True)
 class Source:
-    """A lake, opened; the span is the whole log."""
+    """A lake, opened; the span is the whole log, or what is read of it."""
 
     snapshot: Snapshot
     spec: Spec
@@ -36,8 +35,8 @@ class Source:
 
     @property
     def clicks(self) -> int:
-        """The number of clicks."""
-        return self.snapshot.rows("clicks")
+        """The number of clicks in the files that hold the span."""
+        return self.snapshot.rows("clicks", self.span)
 
     def files(self, table: str) -> list[str]:
         """Paths of a table's Parquet files."""
@@ -69,25 +68,3 @@ class Engine(Protocol):
     def pieces(self) -> Iterator[pa.Table]:
         """Read the files and yield a column for each feature, in log order or with PLACE."""
         ...
-
-
-@dataclass(frozen=True)
-class Ours:
-    """`replay.features.stream` over the lake."""
-
-    source: Source
-    spec: Spec
-    ties: Literal["none"] = "none"
-    form: str = "compiled windows"
-
-    @property
-    def features(self) -> tuple[str, ...]:
-        """All features of the spec."""
-        return self.spec.names
-
-    def pieces(self) -> Iterator[pa.Table]:
-        """Stream the span; the arrays become Arrow columns without a copy."""
-        source, names = self.source, list(self.spec.names)
-        for piece in stream(source.snapshot, self.spec, source.span, threads=THREADS):
-            columns = [pa.array(row) for row in (*piece.facts, *piece.reals)]
-            yield pa.Table.from_arrays(columns, names)
