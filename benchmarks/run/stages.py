@@ -21,7 +21,7 @@ from typing import Any, ParamSpec, Self, TypeVar
 
 from numba.core.dispatcher import Dispatcher
 
-from replay import causes, replayer, run
+from replay import causes, completing, replayer, run
 from replay import engine as features
 from replay import reader as reading
 from replay.diff import Comparison
@@ -50,7 +50,7 @@ STAGES: tuple[tuple[str, tuple[tuple[Any, str], ...]], ...] = (
     ("compare", ((Comparison, "beside"),)),
     ("causes", ((causes.Attribution, "causes"), (Comparison, "logged"))),
     ("write", ((RunFolder, "write_part"),)),
-    ("summary", ((run, "summarise"), (run, "reconcile"))),
+    ("summary", ((completing, "summarise"), (completing, "reconcile"))),
     ("digests", ((RunFolder, "digests"),)),
 )
 NAMES = (START, *(name for name, _ in STAGES), REST)
