@@ -14,11 +14,13 @@ from numpy.typing import NDArray
 
 from replay.engine import Features
 from replay.logged import has_features, logged_features, overlay
-from scorer.decisions import UNDECIDED, Decisions, decide
+from scorer.decisions import UNDECIDED, WORDS, Decisions, decide
 from scorer.registry import ModelVersion
 
 Words = NDArray[np.str_]
+Codes = NDArray[np.int8]
 Places = NDArray[np.int64]
+_UNDECIDED = WORDS.index(UNDECIDED).as_py()
 
 
 class Attribution:
@@ -43,10 +45,10 @@ class Attribution:
         spec_digest, facts and reals (nulls where production logged none), and the `place` of the
         click in `clicks` and in the recomputed `features` (keyed by spec digest).
         """
-        production = np.array(changed["production"].fill_null(UNDECIDED), dtype=np.str_)
+        production = _codes(changed["production"])
         found = np.full(len(changed), "", dtype="<U16")
-        found[production == UNDECIDED] = "availability"
-        replayed = np.array(changed["decision"], dtype=np.str_)
+        found[production == _UNDECIDED] = "availability"
+        replayed = _codes(changed["decision"])
         found[(found == "") & (production == replayed)] = "verdict"
         versions = changed["model_version"].combine_chunks()
         for name in pc.unique(versions).to_pylist():
@@ -54,7 +56,7 @@ class Attribution:
             mask = same.fill_null(False).to_numpy(zero_copy_only=False) & (found == "")
             places = np.flatnonzero(mask)
             found[places] = self._of_version(name, changed.take(places), clicks, features)
-        return [str(cause) for cause in found]
+        return found.tolist()
 
     def _of_version(
         self,
@@ -84,7 +86,7 @@ class Attribution:
         version = self._version
         places = changed["place"].to_numpy()
         theirs = clicks.take(places)
-        was = np.array(changed["production"], dtype=np.str_)
+        was = _codes(changed["production"])
         logged = logged_features(changed, production.spec)
         ours = features[version.spec.digest].take(places)
         again = self._decide(production, theirs, logged)
@@ -98,14 +100,20 @@ class Attribution:
             ["either", "threshold" if same_weights else "model", "features"],
             "joint",
         ).astype("<U16")
-        found[(again.words != was) & ~again.borderline] = "unreproducible"
+        found[(again.codes != was) & ~again.borderline] = "unreproducible"
         return found
 
     def _decide(self, version: ModelVersion, clicks: pa.Table, features: Features) -> Decisions:
         return decide(version, clicks, features.facts, features.reals, self._device)
 
 
-def _flips(decisions: Decisions, was: Words) -> NDArray[np.bool_]:
+def _codes(words: pa.ChunkedArray) -> Codes:
+    """Return where each decision stands in WORDS; a null is undecided."""
+    found = pc.index_in(words.cast(pa.string()), value_set=WORDS).fill_null(_UNDECIDED)
+    return np.asarray(found.to_numpy(), np.int8)
+
+
+def _flips(decisions: Decisions, was: Codes) -> NDArray[np.bool_]:
     """Tell which clicks are now decided otherwise, and not merely borderline."""
-    flipped: NDArray[np.bool_] = decisions.scored & (decisions.words != was) & ~decisions.borderline
+    flipped: NDArray[np.bool_] = decisions.scored & (decisions.codes != was) & ~decisions.borderline
     return flipped

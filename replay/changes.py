@@ -1,6 +1,7 @@
 """The words for what a replay finds: kinds of change, their causes, and what came of the clicks."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 
 KINDS: Mapping[str, str] = {
     "to_invalid": "billed, and should not have been",
@@ -26,3 +27,17 @@ OUTCOMES: Mapping[str, str] = {
     "not_purchased": "no purchase followed within the attribution window",
     "too_early": "the attribution window is still open",
 }
+
+
+@dataclass(frozen=True)
+class Tally:
+    """Some changes: how many clicks, and the sum of their adjustments in micros."""
+
+    clicks: int
+    micros: int
+
+
+def total(tallies: Iterable[Tally]) -> Tally:
+    """Add tallies up."""
+    found = list(tallies)
+    return Tally(sum(tally.clicks for tally in found), sum(tally.micros for tally in found))

@@ -126,16 +126,34 @@ def main(args: Sequence[str] | None = None) -> NoReturn:
     except click.ClickException as exc:
         fail(exc.format_message(), 2)
     except ReplayError as exc:
-        fail(str(exc), exc.exit_code)
-    except (KeyboardInterrupt, click.Abort):
-        fail(INTERRUPTED, 130)
+        fail(noted(exc), exc.exit_code)
+    except (KeyboardInterrupt, click.Abort) as exc:
+        fail(interrupted(exc), 130)
     except RuntimeError as exc:
         if str(exc) != "Query interrupted":  # what DuckDB makes of Ctrl-C
             raise
-        fail(INTERRUPTED, 130)
+        fail(interrupted(exc), 130)
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(128 + signal.SIGPIPE)
+
+
+def notes(error: BaseException) -> list[str]:
+    """Return the notes on an error; click puts one of its own before Ctrl-C's."""
+    found: list[str] = getattr(error, "__notes__", [])
+    return found or (notes(error.__cause__) if error.__cause__ else [])
+
+
+def noted(error: ReplayError) -> str:
+    """Return an error's message and what is noted on it."""
+    said = notes(error)
+    return "; ".join([str(error).removesuffix("."), *said]) if said else str(error)
+
+
+def interrupted(error: BaseException) -> str:
+    """Say what an interruption left."""
+    kept = "; ".join(notes(error))
+    return f"interrupted; {kept}" if kept else INTERRUPTED
 
 
 def interrupt(_signal: int, _frame: FrameType | None) -> NoReturn:

@@ -6,15 +6,15 @@ threads nor on how the rows lie in files.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from replay.ahead import ahead
 from replay.engine import FeatureEngine, Features, encoded_columns, plain_columns
-from replay.reader import CHOSEN, ORDER_COLUMNS, ClickReader, SliceRows, choose_slice_length
+from replay.reader import CHOSEN, ORDER_COLUMNS, ClickReader, choose_slice_length
 from replay.snapshot import Snapshot
 from replay.span import Span
 from scorer.spec import Spec
@@ -93,7 +93,7 @@ def stream_specs(
     needed = [*columns, *(column for spec in specs for column in plain_columns(spec))]
     reader = ClickReader(snapshot, needed, keys, chosen, threads)
     shown = list(dict.fromkeys([*ORDER_COLUMNS, *columns, *([CHOSEN] if chosen else [])]))
-    for piece, rows in _read_ahead(reader, pieces):
+    for piece, rows in zip(pieces, ahead(map(reader.read, pieces)), strict=True):
         wanted = piece.start >= span.start
         features = {
             digest: engine.advance(piece, rows, wanted=wanted) for digest, engine in engines.items()
@@ -102,14 +102,3 @@ def stream_specs(
             advance(rows.clicks.num_rows)
         if wanted:
             yield ClickSlice(piece, rows.clicks.select(shown), features)
-
-
-def _read_ahead(reader: ClickReader, pieces: Sequence[Span]) -> Iterator[tuple[Span, SliceRows]]:
-    """Read each slice while the one before it is worked on."""
-    with ThreadPoolExecutor(max_workers=1) as ahead:
-        reading = ahead.submit(reader.read, pieces[0])
-        for number, piece in enumerate(pieces):
-            rows = reading.result()
-            if number + 1 < len(pieces):
-                reading = ahead.submit(reader.read, pieces[number + 1])
-            yield piece, rows

@@ -9,14 +9,15 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from replay.snapshot import Snapshot, connect
+from replay.snapshot import Pinned, Snapshot, connect
 from replay.span import Span, to_micros
 
 ORDER_COLUMNS = ("ts", "seq", "click_id")
 CHOSEN = "chosen"
+REPEATING = ("device", "advertiser_id", "campaign_id", "ad_id")  # left dictionary-encoded
 HOUR = 3_600_000_000
 SLICE_LENGTHS = (*(HOUR * k for k in (24, 12, 6, 3, 1)), *(HOUR // k for k in (2, 4, 12, 60)))
-SLICE_CLICKS = 750_000
+SLICE_CLICKS = 400_000
 STRADDLING_GROUPS = 8  # row groups kept for the next slice; more are read again
 
 
@@ -25,8 +26,9 @@ class SliceRows:
     """The clicks of one slice of time.
 
     `clicks` is in log order: ts (int64 µs), seq, click_id, the columns asked for, and `chosen`
-    where it was asked for. `keys` holds the key columns, dictionary-encoded, as the files hold
-    them; `order` says which of its rows each click in log order is, None where they agree.
+    where it was asked for; REPEATING columns are dictionary-encoded. `keys` holds the key columns,
+    dictionary-encoded, as the files hold them; `order` says which of its rows each click in log
+    order is, None where they agree.
     """
 
     clicks: pa.Table
@@ -44,6 +46,43 @@ class SliceRows:
             parts.append(values[places])
         numbers = np.concatenate(parts)
         return numbers if self.order is None else numbers[self.order]
+
+
+class RowGroups:
+    """Reads slices of one table's rows from its Parquet files, `columns` in the order given.
+
+    Slices are asked for in order of time: a row group that reaches over a slice's end is kept for
+    the next. Columns in `encoded` come dictionary-encoded, as the files hold them; ts is among
+    `columns`.
+    """
+
+    def __init__(
+        self, pinned: Pinned, columns: Iterable[str], encoded: Sequence[str], threads: int = 2
+    ) -> None:
+        self._pinned = pinned
+        self._columns = list(columns)
+        self._encoded = list(encoded)
+        self._threads = threads
+        self._straddling: dict[tuple[str, int], pa.Table] = {}
+
+    def within(self, span: Span) -> Iterator[pa.Table]:
+        """Yield the rows with start <= ts < end of each row group that has any, file by file."""
+        straddling: dict[tuple[str, int], pa.Table] = {}
+        for path in self._pinned.within(span):
+            with pq.ParquetFile(path, read_dictionary=self._encoded) as file:
+                for group in range(file.num_row_groups):
+                    first, last = _bounds(file.metadata.row_group(group))
+                    if last < span.start or first >= span.end:
+                        continue
+                    rows = self._straddling.get((path, group))
+                    if rows is None:
+                        rows = file.read_row_group(
+                            group, self._columns, use_threads=self._threads > 1
+                        ).select(self._columns)
+                    if last >= span.end and len(straddling) < STRADDLING_GROUPS:
+                        straddling[path, group] = rows
+                    yield _within(rows, span)
+        self._straddling = straddling
 
 
 class ClickReader:
@@ -67,19 +106,19 @@ class ClickReader:
         self._keys = list(keys)
         self._chosen = chosen
         self._threads = threads
-        schema = snapshot.pinned["clicks"].schema
         names = dict.fromkeys([*self._columns, *self._keys])
-        self._empty = pa.schema(
-            [_encoded(schema.field(n)) if n in keys else schema.field(n) for n in names]
-        ).empty_table()
-        self._straddling: dict[tuple[str, int], pa.Table] = {}
+        encoded = [name for name in names if name in REPEATING or name in self._keys]
+        self._empty = empty_table(snapshot.pinned["clicks"].schema, names, encoded)
+        self._groups = RowGroups(snapshot.pinned["clicks"], names, encoded, threads)
 
     def read(self, span: Span) -> SliceRows:
         """Return the clicks of `span`."""
-        rows = pa.concat_tables([self._empty, *self._groups(span)])
+        rows = pa.concat_tables([self._empty, *self._groups.within(span)])
         clicks = rows.select(self._columns)
         for number, name in enumerate(self._columns):
-            if name in self._keys:
+            if name in REPEATING:
+                clicks = clicks.set_column(number, name, clicks[name].unify_dictionaries())
+            elif name in self._keys:
                 clicks = clicks.set_column(number, name, clicks[name].cast(pa.string()))
         clicks = clicks.set_column(0, "ts", clicks["ts"].cast(pa.int64()))
         if self._chosen:
@@ -88,30 +127,17 @@ class ClickReader:
         ordered = clicks if order is None else clicks.take(order)
         return SliceRows(ordered, rows.select(self._keys), order)
 
-    def _groups(self, span: Span) -> Iterator[pa.Table]:
-        """Yield the span's rows of each row group that has any; keep groups that reach over it."""
-        straddling: dict[tuple[str, int], pa.Table] = {}
-        for path in self._snapshot.pinned["clicks"].within(span):
-            with pq.ParquetFile(path, read_dictionary=self._keys) as file:
-                for group in range(file.num_row_groups):
-                    first, last = _bounds(file.metadata.row_group(group))
-                    if last < span.start or first >= span.end:
-                        continue
-                    rows = self._straddling.get((path, group))
-                    if rows is None:
-                        names = self._empty.column_names
-                        rows = file.read_row_group(group, names, use_threads=self._threads > 1)
-                        rows = rows.select(names)
-                    if last >= span.end and len(straddling) < STRADDLING_GROUPS:
-                        straddling[path, group] = rows
-                    yield _within(rows, span)
-        self._straddling = straddling
-
     def _find_chosen(self, span: Span, click_ids: pa.ChunkedArray) -> pa.ChunkedArray:
         source = self._snapshot.source("clicks", span)
         with connect(self._threads) as connection:
             found = connection.sql(f"SELECT click_id FROM {source} WHERE ({self._chosen})")
             return pc.is_in(click_ids, value_set=found.to_arrow_table()["click_id"])
+
+
+def empty_table(schema: pa.Schema, columns: Iterable[str], encoded: Sequence[str]) -> pa.Table:
+    """Return a table without rows, as RowGroups reads it: what tables are added up from."""
+    fields = [_encoded(schema.field(n)) if n in encoded else schema.field(n) for n in columns]
+    return pa.schema(fields).empty_table()
 
 
 def _encoded(field: pa.Field) -> pa.Field:

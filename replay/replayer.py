@@ -7,11 +7,14 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from replay.ahead import ahead
 from replay.causes import Attribution
 from replay.diff import Comparison
 from replay.engine import Features
 from replay.features import ClickSlice, stream_specs
+from replay.floor import FLOOR_COLUMNS, NoiseFloor
 from replay.logged import has_features, logged_features, overlay
+from replay.production import Production
 from replay.reader import CHOSEN, HOUR
 from replay.snapshot import Snapshot
 from replay.span import Span
@@ -66,6 +69,7 @@ class Plan:
     `stored` gives a production version by name, or None where it is not stored. `purchases` are
     the ids of the span's purchasing clicks; a click without one is *too early to know* where its
     attribution window ends after `known_until` (µs), the last moment that the lake knows of.
+    With `noise_floor` the decisions have FLOOR_COLUMNS too.
     """
 
     snapshot: Snapshot
@@ -79,6 +83,17 @@ class Plan:
     chosen: str | None = None
     device: str = "cpu"
     threads: int = 2
+    noise_floor: bool = False
+
+    @property
+    def slices(self) -> list[Span]:
+        """The slices of time that the run is cut into, a part for each."""
+        return (self.snapshot.clip(self.span) or self.span).cut(self.slice_length)
+
+    @property
+    def look_back(self) -> int:
+        """How far before a slice the log is read, µs."""
+        return max(spec.look_back for spec in self.specs)
 
     @property
     def specs(self) -> list[Spec]:
@@ -96,15 +111,18 @@ class Replayed:
     changes: pa.Table
 
 
-def replay(plan: Plan, advance: Callable[[int], None]) -> Iterator[Replayed]:
-    """Replay the plan's span, slice by slice; `advance` hears of the clicks read."""
+def replay(plan: Plan, advance: Callable[[int], None], first: int = 0) -> Iterator[Replayed]:
+    """Replay the plan's slices from number `first` on; `advance` hears of the clicks read."""
+    left = plan.slices[first:]
+    if not left:
+        return
     columns = [*CLICK_COLUMNS, *plan.version.manifest.slice_columns]
     for version in plan.production:
         columns += version.manifest.slice_columns
     slices = stream_specs(
         plan.snapshot,
         plan.specs,
-        plan.span,
+        Span(left[0].start, left[-1].end),
         columns=list(dict.fromkeys(columns)),
         chosen=plan.chosen,
         slice_length=plan.slice_length,
@@ -112,7 +130,7 @@ def replay(plan: Plan, advance: Callable[[int], None]) -> Iterator[Replayed]:
         advance=advance,
     )
     replayer = _Replayer(plan)
-    for piece in slices:
+    for piece in ahead(slices):
         yield replayer.replay(piece)
 
 
@@ -122,6 +140,11 @@ class _Replayer:
         self._comparison = Comparison(plan.snapshot, plan.threads)
         self._production = {version.name: version for version in plan.production}
         self._attribution = Attribution(plan.version, self._production.get, plan.device)
+        self._columns = DECISION_COLUMNS + (FLOOR_COLUMNS if plan.noise_floor else ())
+        self._floor = None
+        if plan.noise_floor:
+            history = Production.read(plan.snapshot)
+            self._floor = NoiseFloor(history, plan.production, plan.device, plan.threads)
 
     def replay(self, piece: ClickSlice) -> Replayed:
         piece = _chosen(piece) if self._plan.chosen else piece
@@ -133,15 +156,18 @@ class _Replayer:
                 "probability": pa.array(decisions.probability, from_pandas=True),
                 "threshold": decisions.threshold,
                 "slice": decisions.slices,
-                "decision": pa.array(decisions.words, pa.string()),
+                "decision": decisions.words,
                 "borderline": decisions.borderline,
                 "unseen_slice": decisions.unseen,
                 "purchased": pc.is_in(piece.clicks["click_id"], value_set=self._plan.purchases),
             }
         )
         beside = self._comparison.beside(piece.span, replayed)
+        if self._floor:
+            known = {self._plan.version.name: decisions}
+            beside = self._floor.beside(beside, piece.clicks, piece.features, known)
         changes = self._explain(piece, beside.filter(pc.is_valid(beside["kind"])))
-        return Replayed(piece.span, _timed(beside.select(DECISION_COLUMNS)), _timed(changes))
+        return Replayed(piece.span, _timed(beside.select(self._columns)), _timed(changes))
 
     def _decide(self, piece: ClickSlice) -> Decisions:
         plan = self._plan
@@ -159,10 +185,7 @@ class _Replayer:
     def _logged(self, piece: ClickSlice, found: Features) -> tuple[Features, Sequence[int]]:
         """Return the logged features where there are any, and which clicks have none."""
         spec = self._plan.version.spec
-        wanted = pa.table(
-            {"place": np.arange(len(piece.clicks)), "click_id": piece.clicks["click_id"]}
-        )
-        rows = self._comparison.logged(piece.span, wanted)
+        rows = self._comparison.logged(piece.span, piece.clicks["click_id"])
         result = Features(found.facts.copy(), found.reals.copy())
         lacking = np.ones(len(rows), np.bool_)
         for other in self._plan.specs:
@@ -175,7 +198,7 @@ class _Replayer:
 
     def _explain(self, piece: ClickSlice, changed: pa.Table) -> pa.Table:
         """Add cause and outcome to the changes."""
-        logged = self._comparison.logged(piece.span, changed.select(["place", "click_id"]))
+        logged = self._comparison.logged(piece.span, changed["click_id"])
         for column in ("spec_digest", "facts", "reals", "model_version"):
             changed = changed.append_column(column, logged[column])
         causes = self._attribution.causes(changed, piece.clicks, piece.features)

@@ -8,6 +8,7 @@ from rich.table import Table
 from rich.text import Text
 
 from replay.changes import CAUSES, KINDS, OUTCOMES
+from replay.floor_report import floor_notes, floor_report
 from replay.formats import bar, money, new_table, percent
 from replay.runs import RunManifest
 from replay.span import iso, iso_local, to_datetime
@@ -33,6 +34,8 @@ def run_report(manifest: RunManifest, summary: Summary, currency: str) -> Iterat
             if part.row_count:
                 yield Text("")
                 yield part
+    if summary.floor:
+        yield from floor_report(manifest, summary.changes, summary.floor, currency)
     yield Text("")
     yield _rates(summary)
     for note in notes(manifest, summary):
@@ -54,6 +57,8 @@ def notes(manifest: RunManifest, summary: Summary) -> list[str]:
         )
     if summary.undecided:
         found.append(f"{summary.undecided:,} clicks could not be scored and are no changes")
+    if summary.floor:
+        found += floor_notes(summary.floor)
     if manifest.sample:
         found.append(f"only a sample of {manifest.sample} of the users was scored")
     return found
@@ -70,7 +75,7 @@ def run_json(manifest: RunManifest, summary: Summary) -> dict[str, Any]:
 
 def _head(manifest: RunManifest, summary: Summary) -> Iterator[str]:
     read = manifest.counts["read"]
-    rate = read / max(manifest.seconds, 1e-9)
+    rate = 1 / max(manifest.pace, 1e-9)
     span = manifest.span
     yield f"run {manifest.run_id}: {manifest.model_version} on {manifest.features} features"
     yield f"from {iso_local(span.start)}"
@@ -80,6 +85,11 @@ def _head(manifest: RunManifest, summary: Summary) -> Iterator[str]:
         f"undecided {summary.undecided:,}; {manifest.seconds:.1f} s, {rate:,.0f} clicks read/s "
         f"({manifest.device})"
     )
+    if manifest.resumed:
+        yield (
+            f"resumed at slice {manifest.resumed.slice + 1:,} of {manifest.slices:,}: seconds and "
+            f"rate are of the {manifest.resumed.read:,} clicks read since, the look-back again"
+        )
 
 
 def _sentence(manifest: RunManifest, summary: Summary, currency: str) -> str:

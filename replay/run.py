@@ -1,38 +1,26 @@
 """A whole run: from a request to a finished `runs/<run_id>/`."""
 
-import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal, InvalidOperation
 
-import duckdb
-import pyarrow.compute as pc
-
+from replay.completing import answering, complete, made_with
 from replay.coverage import Coverage, cover
 from replay.diff import production_models
-from replay.errors import BadQuery
+from replay.floor import standing_versions
 from replay.labels import purchasing_clicks
 from replay.lake import Lake
 from replay.live.writers import LogLag, log_lags, settled_until, unsettled_notes
 from replay.production import Production, models_folder
 from replay.query import check_where
 from replay.reader import choose_slice_length
-from replay.replayer import Plan, replay
-from replay.runs import (
-    RunFolder,
-    RunManifest,
-    code_version,
-    new_run,
-    new_run_id,
-    read_manifest,
-    run_folder,
-    run_ids,
-)
+from replay.replayer import Plan
+from replay.runs import RunManifest, code_version, new_run_id, read_manifest, run_folder, run_ids
 from replay.snapshot import Snapshot, connect, reading
 from replay.span import Span, now_micros, to_datetime
-from replay.summary import Summary, Tally, reconcile, summarise
+from replay.summary import Summary
+from replay.unfinished import RunPlan, begin
 from scorer.errors import BadInput, UnknownModel
 from scorer.registry import ModelVersion, Registry, common_device
 from scorer.versions import resolve
@@ -52,6 +40,14 @@ class Request:
     where: str | None = None
     sample: str | None = None
     as_of: int | None = None
+    noise_floor: bool = False
+
+    def __post_init__(self) -> None:
+        if self.noise_floor and self.features != "recomputed":
+            raise BadInput(
+                "--noise-floor is the difference that recomputed features make: "
+                "it goes with --features recomputed"
+            )
 
 
 @dataclass(frozen=True)
@@ -70,7 +66,7 @@ class Prepared:
     @property
     def look_back(self) -> int:
         """How far before the span the log is read, µs."""
-        return max(spec.look_back for spec in self.plan.specs)
+        return self.plan.look_back
 
     @property
     def files(self) -> int:
@@ -85,7 +81,7 @@ class Prepared:
         if not ids:
             return None
         latest = read_manifest(run_folder(self.lake, ids[-1]))
-        return round(self.to_read * latest.seconds / max(latest.counts["read"], 1), 1)
+        return round(self.to_read * latest.pace, 1)
 
     @property
     def notes(self) -> list[str]:
@@ -93,6 +89,40 @@ class Prepared:
         found = self.coverage.notes(self.look_back)
         found += unsettled_notes(self.logs, self.request.span.end)
         return found + not_stored_notes(self.not_stored)
+
+    def record(self, run_id: str, now: datetime) -> RunPlan:
+        """Return what an interrupted run is resumed from, and the first half of its manifest."""
+        plan, request = self.plan, self.request
+        return RunPlan(
+            run_id=run_id,
+            lake_id=self.lake.identity(),
+            created_at=now,
+            settled_until=to_datetime(self.settled_until),
+            known_until=to_datetime(plan.known_until),
+            start=to_datetime(plan.span.start),
+            end=to_datetime(plan.span.end),
+            model_version=plan.version.name,
+            model_digest=plan.version.digest,
+            spec_digest=plan.version.spec.digest,
+            production_models=tuple(version.name for version in plan.production),
+            production_digests={version.name: version.digest for version in plan.production},
+            features=plan.features,
+            noise_floor=plan.noise_floor,
+            where=request.where,
+            sample=request.sample,
+            as_of=None if request.as_of is None else to_datetime(request.as_of),
+            device=plan.device,
+            slice_length_us=plan.slice_length,
+            slices=len(plan.slices),
+            table_versions=plan.snapshot.versions,
+            log_digest=plan.snapshot.digest(),
+            code_version=code_version(),
+            made_with=made_with(),
+            attribution_hours=self.lake.config.attribution_hours,
+            cold_start=self.coverage.cold_clicks,
+            gap=self.coverage.gap_clicks,
+            notes=tuple(self.notes),
+        )
 
 
 def prepare(lake: Lake, request: Request) -> Prepared:
@@ -107,14 +137,16 @@ def prepare(lake: Lake, request: Request) -> Prepared:
     snapshot = Snapshot.take(lake, request.as_of)
     registry = Registry(models_folder(lake))
     with reading(snapshot), connect() as connection:
-        version = registry.load(resolve(request.model, registry, Production.read(snapshot)))
-        stored, not_stored = stored_versions(
-            registry, production_models(connection, snapshot, request.span)
-        )
+        history = Production.read(snapshot)
+        version = registry.load(resolve(request.model, registry, history))
+        names = production_models(connection, snapshot, request.span)
+        if request.noise_floor:
+            names = list(dict.fromkeys([*names, *standing_versions(history, request.span)]))
+        stored, not_stored = stored_versions(registry, names)
         specs = {v.spec.digest: v.spec for v in (version, *stored)}
         look_back = max(spec.look_back for spec in specs.values())
-        chosen = _chosen(request, snapshot)
-        with _answering(request.where):
+        chosen = chosen_clicks(request.where, request.sample, snapshot)
+        with answering(request.where):
             coverage = cover(connection, snapshot, request.span, look_back, chosen or "true")
         known = known_until(snapshot, coverage.bounds.last)
         purchases = purchasing_clicks(snapshot, request.span, known_by=known + 1)
@@ -129,6 +161,7 @@ def prepare(lake: Lake, request: Request) -> Prepared:
         features=request.features,
         chosen=chosen,
         device=common_device(request.device, (version, *stored)),
+        noise_floor=request.noise_floor,
     )
     seen = Span(request.span.start - look_back, request.span.end)
     to_read = snapshot.rows("clicks", seen)
@@ -136,99 +169,13 @@ def prepare(lake: Lake, request: Request) -> Prepared:
 
 
 def execute(prepared: Prepared, advance: Callable[[int], None]) -> tuple[RunManifest, Summary]:
-    """Replay, write the parts, check that the figures reconcile, and keep the run."""
-    plan = prepared.plan
-    started = time.monotonic()
+    """Replay, write the parts, check that the figures reconcile, and keep the run.
+
+    An error after the first slice leaves what `replay.resuming` goes on with, and a note says so.
+    """
     now = datetime.now(UTC)
-    run_id = new_run_id(now)
-    replayed, changed, read, slices = 0, Tally(0, 0), 0, 0
-
-    def count(clicks: int) -> None:
-        nonlocal read
-        read += clicks
-        advance(clicks)
-
-    with (
-        _answering(prepared.request.where),
-        reading(plan.snapshot),
-        new_run(prepared.lake, run_id) as folder,
-        connect() as connection,
-    ):
-        for number, piece in enumerate(replay(plan, count)):
-            folder.write_part("decisions", number, piece.decisions)
-            folder.write_part("changes", number, piece.changes)
-            replayed += piece.decisions.num_rows
-            micros = pc.sum(piece.changes["adjustment_micros"]).as_py() or 0
-            changed = Tally(changed.clicks + piece.changes.num_rows, changed.micros + micros)
-            slices = number + 1
-        summary = summarise(connection, folder)
-        reconcile(summary, replayed, changed)
-        seconds = time.monotonic() - started
-        manifest = _manifest(prepared, folder, run_id, now, summary, slices, read, seconds)
-        folder.write_manifest(manifest)
-    return manifest, summary
-
-
-@contextmanager
-def _answering(where: str | None) -> Iterator[None]:
-    """Blame a `where` for an error that its parse could not show, as of a cast."""
-    try:
-        yield
-    except (duckdb.DataError, duckdb.InvalidInputException) as exc:
-        if where is None:
-            raise
-        said = str(exc).strip().splitlines()[0]
-        raise BadQuery(f"--where {where!r} fails on a click: {said}") from exc
-
-
-def _manifest(
-    prepared: Prepared,
-    folder: RunFolder,
-    run_id: str,
-    now: datetime,
-    summary: Summary,
-    slices: int,
-    read: int,
-    seconds: float,
-) -> RunManifest:
-    plan, request = prepared.plan, prepared.request
-    changed = summary.changed
-    return RunManifest(
-        run_id=run_id,
-        lake_id=prepared.lake.identity(),
-        created_at=now,
-        settled_until=to_datetime(prepared.settled_until),
-        known_until=to_datetime(plan.known_until),
-        start=to_datetime(plan.span.start),
-        end=to_datetime(plan.span.end),
-        model_version=plan.version.name,
-        model_digest=plan.version.digest,
-        spec_digest=plan.version.spec.digest,
-        production_models=tuple(version.name for version in plan.production),
-        features=plan.features,
-        where=request.where,
-        sample=request.sample,
-        as_of=None if request.as_of is None else to_datetime(request.as_of),
-        device=plan.device,
-        slice_length_us=plan.slice_length,
-        slices=slices,
-        table_versions=plan.snapshot.versions,
-        log_digest=plan.snapshot.digest(),
-        code_version=code_version(),
-        counts={
-            "read": read,
-            "replayed": summary.clicks,
-            "decided": summary.decided,
-            "undecided": summary.undecided,
-            "changed": changed.clicks,
-            "adjustment_micros": changed.micros,
-            "cold_start": prepared.coverage.cold_clicks,
-            "gap": prepared.coverage.gap_clicks,
-        },
-        digests=folder.digests(),
-        notes=tuple(prepared.notes),
-        seconds=round(seconds, 3),
-    )
+    with begin(prepared.lake, prepared.record(new_run_id(now), now)) as run:
+        return complete(run, prepared.plan, advance)
 
 
 def stored_versions(
@@ -259,15 +206,15 @@ def known_until(snapshot: Snapshot, last_click: int) -> int:
     return max(last_click, last_purchase or last_click)
 
 
-def _chosen(request: Request, snapshot: Snapshot) -> str | None:
+def chosen_clicks(where: str | None, sample: str | None, snapshot: Snapshot) -> str | None:
     """Return the SQL condition that says which clicks are replayed; None for all."""
     conditions = []
-    if request.where is not None:
+    if where is not None:
         with connect(1) as connection:
-            where = check_where(connection, request.where, snapshot.source("clicks"))
+            where = check_where(connection, where, snapshot.source("clicks"))
         conditions.append(f"({where})")
-    if request.sample is not None:
-        parts = int(parse_share(request.sample, "--sample") * SAMPLE_PARTS)
+    if sample is not None:
+        parts = int(parse_share(sample, "--sample") * SAMPLE_PARTS)
         key = "md5_number_lower(coalesce(user_id, click_id))"
         conditions.append(f"{key} % {SAMPLE_PARTS} < {parts}")
     return " AND ".join(conditions) or None

@@ -5,15 +5,13 @@
     changes/part-<n>.parquet      a part per slice: the clicks whose decision changed
 
 Parts hold neither wall time nor run id, so that the same inputs give the same bytes. A run is put
-in place whole when it is finished; one that fails leaves nothing.
+in place whole when it is finished; until then it stands where `replay.unfinished` says.
 """
 
 import json
+import os
 import secrets
-import shutil
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from hashlib import file_digest
@@ -24,6 +22,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from pydantic import AwareDatetime, BaseModel, ConfigDict, ValidationError
 
+from replay.durable import put_whole
 from replay.lake import Lake, writing
 from replay.snapshot import Snapshot, quoted
 from replay.span import Span, to_micros
@@ -33,18 +32,16 @@ MANIFEST = "manifest.json"
 HASHING = 2  # threads
 
 
-class RunManifest(BaseModel):
-    """`manifest.json` of a finished run; times are UTC, `start` and `end` the span [start, end).
+class RunInputs(BaseModel):
+    """What a run was asked for and what it read; times are UTC, the span is [start, end).
 
     `lake_id` is that of the lake whose log was read, `log_digest` which files that was made of,
     `settled_until` the moment up to which it was whole, `known_until` its last click or purchase.
-    `digests` are the parts' SHA-256.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     run_id: str
-    status: str = "finished"
     lake_id: str
     created_at: AwareDatetime
     settled_until: AwareDatetime
@@ -56,6 +53,7 @@ class RunManifest(BaseModel):
     spec_digest: str
     production_models: tuple[str, ...]
     features: str
+    noise_floor: bool = False
     where: str | None
     sample: str | None
     as_of: AwareDatetime | None
@@ -65,15 +63,41 @@ class RunManifest(BaseModel):
     table_versions: dict[str, int]
     log_digest: str
     code_version: str
-    counts: dict[str, int]
-    digests: dict[str, str]
-    seconds: float
     notes: tuple[str, ...]
 
     @property
     def span(self) -> Span:
-        """The clicks that were replayed."""
+        """The clicks that are replayed."""
         return Span(to_micros(self.start), to_micros(self.end))
+
+
+class Resumed(BaseModel):
+    """How an interrupted run was finished: from which slice on, and how many clicks that read."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    slice: int
+    read: int
+
+
+class RunManifest(RunInputs):
+    """`manifest.json` of a finished run; `digests` are the parts' SHA-256.
+
+    `counts` are those of the whole run, however often it was interrupted; `seconds` are those of
+    the attempt that finished it, which `resumed` tells of.
+    """
+
+    status: str = "finished"
+    counts: dict[str, int]
+    digests: dict[str, str]
+    seconds: float
+    resumed: Resumed | None = None
+
+    @property
+    def pace(self) -> float:
+        """How many seconds a click took that was read."""
+        read = self.resumed.read if self.resumed else self.counts["read"]
+        return self.seconds / max(read, 1)
 
 
 def new_run_id(now: datetime) -> str:
@@ -93,10 +117,19 @@ class RunFolder:
     path: Path
 
     def write_part(self, kind: str, number: int, rows: pa.Table) -> None:
-        """Write one slice's rows; `kind` is decisions or changes."""
+        """Write one slice's rows; `kind` is decisions or changes. A part that is there is whole."""
         path = self.part(kind, number)
-        path.parent.mkdir(exist_ok=True)
-        pq.write_table(rows, path, compression="zstd", store_schema=False)
+        temporary = path.with_name(f"{path.name}.new")
+        with writing(path):
+            path.parent.mkdir(exist_ok=True)
+            with temporary.open("wb") as file:
+                words = _repeating(rows)
+                pq.write_table(
+                    rows, file, compression="zstd", store_schema=False, use_dictionary=words
+                )
+                file.flush()
+                os.fsync(file.fileno())
+            temporary.replace(path)
 
     def part(self, kind: str, number: int) -> Path:
         """Return the path of one slice's rows."""
@@ -105,7 +138,7 @@ class RunFolder:
     def write_manifest(self, manifest: RunManifest) -> None:
         """Write the manifest."""
         document = json.dumps(manifest.model_dump(mode="json"), indent=2, ensure_ascii=False)
-        (self.path / MANIFEST).write_text(document + "\n")
+        put_whole(self.path / MANIFEST, document + "\n")
 
     def digests(self) -> dict[str, str]:
         """Return the SHA-256 of every part, by its path within the run."""
@@ -119,24 +152,20 @@ class RunFolder:
         return f"read_parquet({quoted(str(self.path / kind))} || '/part-*.parquet')"
 
 
+def _repeating(rows: pa.Table) -> list[str]:
+    """Name the columns of words: all strings but the click's own, which never repeats."""
+    return [
+        field.name
+        for field in rows.schema
+        if pa.types.is_dictionary(field.type)
+        or (pa.types.is_string(field.type) and field.name != "click_id")
+    ]
+
+
 def sha256_of(path: Path) -> str:
     """Return the SHA-256 of a file in hex."""
     with path.open("rb") as file:
         return file_digest(file, "sha256").hexdigest()
-
-
-@contextmanager
-def new_run(lake: Lake, run_id: str) -> Iterator[RunFolder]:
-    """Give a folder to write a run in; put it in place at the end, or remove it on any error."""
-    runs = lake.home / "runs"
-    unfinished = runs / f".{run_id}.unfinished"
-    with writing(runs):
-        unfinished.mkdir(parents=True)
-        try:
-            yield RunFolder(unfinished)
-            unfinished.rename(runs / run_id)
-        finally:
-            shutil.rmtree(unfinished, ignore_errors=True)
 
 
 def run_ids(lake: Lake) -> list[str]:
@@ -144,8 +173,10 @@ def run_ids(lake: Lake) -> list[str]:
     return sorted(p.parent.name for p in (lake.home / "runs").glob(f"[!.]*/{MANIFEST}"))
 
 
-def _names(folder: Path) -> set[str]:
-    return {path.name for path in folder.iterdir()} if folder.is_dir() else set()
+def unfinished_ids(lake: Lake) -> list[str]:
+    """Return the ids of the runs that are not finished, oldest first; some may be being written."""
+    folders = (lake.home / "runs").glob(".*.unfinished")
+    return sorted(path.name.removeprefix(".").removesuffix(".unfinished") for path in folders)
 
 
 def run_folder(lake: Lake, run_id: str) -> RunFolder:
@@ -154,8 +185,11 @@ def run_folder(lake: Lake, run_id: str) -> RunFolder:
     if run_id == "latest" and known:
         run_id = known[-1]
     if run_id not in known:
-        if f".{run_id}.unfinished" in _names(lake.home / "runs"):
-            raise BadInput(f"run {run_id} is not finished; wait for it, or replay the span again")
+        if run_id in unfinished_ids(lake):
+            raise BadInput(
+                f"run {run_id} is not finished; wait for it, or finish it: "
+                f"`replay --resume {run_id}`"
+            )
         hint = nearest(run_id, known, "`replay runs list` shows the finished runs.")
         raise BadInput(f"no run named {run_id!r}. {hint}")
     return RunFolder(lake.home / "runs" / run_id)
@@ -171,7 +205,7 @@ def check_run(lake: Lake, folder: RunFolder, manifest: RunManifest) -> None:
         raise BadInput(
             f"run {manifest.run_id} was made on another lake; replay its span on {lake.home}"
         )
-    if not _same_log(lake, manifest):
+    if not same_log(lake, manifest):
         raise BadInput(
             f"run {manifest.run_id} was made on a copy of this lake that went on by itself; replay "
             f"its span on {lake.home}"
@@ -185,7 +219,7 @@ def check_run(lake: Lake, folder: RunFolder, manifest: RunManifest) -> None:
             )
 
 
-def _same_log(lake: Lake, manifest: RunManifest) -> bool:
+def same_log(lake: Lake, manifest: RunInputs) -> bool:
     """Whether a run's table versions hold here what they held where it was made."""
     for name, version in manifest.table_versions.items():
         table = lake.delta(name)

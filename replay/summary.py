@@ -1,26 +1,30 @@
 """A run in figures: frozen data, computed with SQL over the run's parts."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
 from typing import Any
 
 import duckdb
 
-from replay.changes import CAUSES, KINDS, OUTCOMES
+from replay.changes import CAUSES, KINDS, OUTCOMES, Tally, total
+from replay.floor_figures import Floor, floor_figures
 from replay.runs import RunFolder, RunManifest
 from replay.snapshot import connect
 from scorer.errors import Inconsistent
 from scorer.metrics import Share
 
+__all__ = [
+    "AdvertiserMoney",
+    "HourChanges",
+    "Rates",
+    "Summary",
+    "Tally",
+    "read_summary",
+    "reconcile",
+    "summarise",
+]
+
 HOUR = 3_600_000_000
-
-
-@dataclass(frozen=True)
-class Tally:
-    """Some changes: how many clicks, and the sum of their adjustments in micros."""
-
-    clicks: int
-    micros: int
 
 
 @dataclass(frozen=True)
@@ -58,7 +62,7 @@ class Rates:
 
 @dataclass(frozen=True)
 class Summary:
-    """What a run found."""
+    """What a run found; `floor` where it was asked for."""
 
     clicks: int
     decided: int
@@ -75,14 +79,12 @@ class Summary:
     production: Rates
     effective: Rates
     replayed: Rates
+    floor: Floor | None = None
 
     @property
     def changed(self) -> Tally:
         """All changes."""
-        return Tally(
-            sum(tally.clicks for tally in self.changes.values()),
-            sum(tally.micros for tally in self.changes.values()),
-        )
+        return total(self.changes.values())
 
     @property
     def changed_share(self) -> float:
@@ -94,8 +96,10 @@ class Summary:
         return asdict(self)
 
 
-def summarise(connection: duckdb.DuckDBPyConnection, folder: RunFolder) -> Summary:
-    """Read a run's parts."""
+def summarise(
+    connection: duckdb.DuckDBPyConnection, folder: RunFolder, *, noise_floor: bool = False
+) -> Summary:
+    """Read a run's parts, and what they say of the noise floor if they do."""
     decisions, changes = folder.source("decisions"), folder.source("changes")
     totals = _totals(connection, decisions)
     return Summary(
@@ -108,6 +112,7 @@ def summarise(connection: duckdb.DuckDBPyConnection, folder: RunFolder) -> Summa
         production=_rates(totals, "production"),
         effective=_rates(totals, "effective"),
         replayed=_rates(totals, "decision"),
+        floor=floor_figures(connection, decisions) if noise_floor else None,
     )
 
 
@@ -116,7 +121,7 @@ def read_summary(folder: RunFolder, manifest: RunManifest) -> Summary:
     damaged = f"run {manifest.run_id} is damaged"
     try:
         with connect() as connection:
-            found = summarise(connection, folder)
+            found = summarise(connection, folder, noise_floor=manifest.noise_floor)
     except duckdb.Error as exc:
         said = str(exc).strip().splitlines()[0]
         raise Inconsistent(f"{damaged}: {said}; replay the span again") from exc
@@ -208,10 +213,7 @@ def _hours(
 
 def reconcile(summary: Summary, replayed: int, changed: Tally) -> None:
     """Check the parts against what was counted while they were made; raise Inconsistent."""
-    by_cause = Tally(
-        sum(tally.clicks for tally in summary.causes.values()),
-        sum(tally.micros for tally in summary.causes.values()),
-    )
+    by_cause = total(summary.causes.values())
     by_advertiser = sum(a.credit_micros + a.rebill_micros for a in summary.advertisers)
     checks = (
         ("clicks replayed and clicks written", replayed, summary.clicks),
@@ -219,6 +221,7 @@ def reconcile(summary: Summary, replayed: int, changed: Tally) -> None:
         ("changes found and changes written", changed, summary.changed),
         ("changes and causes", summary.changed, by_cause),
         ("adjustments and their sum by advertiser", summary.changed.micros, by_advertiser),
+        *_floor_checks(summary),
     )
     for what, first, second in checks:
         if first != second:
@@ -226,3 +229,12 @@ def reconcile(summary: Summary, replayed: int, changed: Tally) -> None:
                 f"the run does not reconcile: {what} are {first} and {second}. Nothing was kept; "
                 "please report this with the command that you ran"
             )
+
+
+def _floor_checks(summary: Summary) -> Iterator[tuple[str, object, object]]:
+    if floor := summary.floor:
+        clicks = floor.compared + sum(floor.not_stored.values()) + floor.unknown
+        yield "clicks and those with a noise floor and without", summary.clicks, clicks
+        parts = (floor.alike, floor.beyond, floor.without)
+        by_floor = {kind: total(part[kind] for part in parts) for kind in KINDS}
+        yield "changes and those within the noise floor and beyond", summary.changes, by_floor

@@ -12,6 +12,7 @@ from scorer.slices import slice_codes
 
 BORDERLINE = np.float32(1e-5)
 VALID, INVALID, UNDECIDED = "valid", "invalid", "undecided"
+WORDS = pa.array([VALID, INVALID, UNDECIDED])
 
 
 @dataclass(frozen=True)
@@ -24,8 +25,17 @@ class Decisions:
 
     probability: npt.NDArray[np.float32]
     threshold: npt.NDArray[np.float32]
-    slices: pa.Array
+    slices: pa.DictionaryArray
     unseen: npt.NDArray[np.bool_]
+
+    def take(self, clicks: npt.NDArray[np.int64]) -> "Decisions":
+        """Return the decisions of the clicks at these places."""
+        return Decisions(
+            self.probability[clicks],
+            self.threshold[clicks],
+            self.slices.take(pa.array(clicks)),
+            self.unseen[clicks],
+        )
 
     @property
     def scored(self) -> npt.NDArray[np.bool_]:
@@ -44,10 +54,16 @@ class Decisions:
         return distance <= BORDERLINE
 
     @property
-    def words(self) -> npt.NDArray[np.str_]:
-        """`valid`, `invalid`, or `undecided` where a click could not be scored."""
-        decided = np.where(self.invalid, INVALID, VALID)
-        return np.where(self.scored, decided, UNDECIDED)
+    def codes(self) -> npt.NDArray[np.int8]:
+        """Where each decision stands in WORDS; `undecided` where a click could not be scored."""
+        codes: npt.NDArray[np.int8] = self.invalid.astype(np.int8)
+        codes[~self.scored] = 2
+        return codes
+
+    @property
+    def words(self) -> pa.DictionaryArray:
+        """`valid`, `invalid` or `undecided`."""
+        return pa.DictionaryArray.from_arrays(pa.array(self.codes), WORDS)
 
 
 def decide(
@@ -70,6 +86,6 @@ def decide(
     return Decisions(
         version.probabilities(facts, reals, device, threads),
         thresholds[codes],
-        pa.array(keys, pa.string()).take(pa.array(codes)),
+        pa.DictionaryArray.from_arrays(pa.array(codes), pa.array(keys, pa.string())),
         unseen[codes],
     )

@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, fields, replace
 from itertools import pairwise
 from math import ceil
-from typing import Any, TypeVar, cast
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -25,8 +25,6 @@ from simulator.world import CLICK_SALT, World
 
 CHUNK_CLICKS = 500_000  # about: some chunks exist at once, and each is a commit
 WARM_HOURS = 80  # a purchase comes at most 72 h after its click, and so does a log that is late
-
-Item = TypeVar("Item")
 
 
 @dataclass(frozen=True)
@@ -122,20 +120,6 @@ def log_order(after: Ints, ties: Words) -> Ints:
     order = np.argsort(keys)
     in_order = keys[order]
     return np.lexsort((ties, after)) if (in_order[1:] == in_order[:-1]).any() else order
-
-
-def ahead(items: Iterator[Item]) -> Iterator[Item]:
-    """Yield items in order, each made in a thread while the one before is being used.
-
-    >>> list(ahead(iter("abc")))
-    ['a', 'b', 'c']
-    """
-    end = object()
-    with ThreadPoolExecutor(1) as pool:
-        following = pool.submit(next, items, end)
-        while (item := following.result()) is not end:
-            following = pool.submit(next, items, end)
-            yield cast("Item", item)
 
 
 def _warm_from(scenario: Scenario, since: int | None) -> int:

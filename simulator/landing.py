@@ -13,6 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from deltalake import DeltaTable
 
+from replay.ahead import ahead
 from replay.lake import Lake
 from simulator.bills import Bills
 from simulator.columns import DEVICES, HOUR, Clicks, concatenate
@@ -20,7 +21,7 @@ from simulator.decider import Decider
 from simulator.delivery import IMPORT, Delivery, delivery
 from simulator.draw import Flags
 from simulator.fault import Incident, Retrained
-from simulator.generate import Chunk, ahead
+from simulator.generate import Chunk
 from simulator.rows import click_rows, purchase_rows, truth_rows
 from simulator.world import World
 

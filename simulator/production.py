@@ -168,7 +168,7 @@ def _truth(clicks: pa.Table, should: Decisions, incident_ids: pa.Array) -> pa.Re
     columns = {
         "click_id": clicks["click_id"].combine_chunks(),
         "ts": clicks["ts"].combine_chunks().cast(TIMESTAMP),
-        "decision": pa.array(should.words, pa.string()),
+        "decision": should.words.cast(pa.string()),
         "incident_id": incident_ids,
     }
     return pa.RecordBatch.from_pydict(columns, schema=DECISION_TRUTH.schema)

@@ -10,12 +10,13 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
 
+from replay.ahead import ahead
 from replay.lake import Lake
 from replay.snapshot import Snapshot, connect
 from replay.span import Span
 from simulator.decider import Decider
 from simulator.errors import DaysTaken
-from simulator.generate import Chunk, ahead, chunk_spans, chunks
+from simulator.generate import Chunk, chunk_spans, chunks
 from simulator.incident_rows import incident_rows
 from simulator.landing import Landing
 from simulator.mark import passed, write_mark

@@ -17,6 +17,7 @@ from replay.training import training_set
 from scorer.metrics import Flags
 from scorer.spec import Spec, load_spec
 from scorer.training import TrainingSet
+from simulator.rows import user_ids
 from simulator.scenario import Scenario, load_scenario
 from simulator.world import World, make_world
 from simulator.write import simulate
@@ -96,7 +97,9 @@ def _truth(snapshot: Snapshot, span: Span) -> pa.Table:
 
 def _kinds(world: World, actors: pa.ChunkedArray) -> npt.NDArray[np.int64]:
     """Return each actor's place in KINDS: people stand first among users, then robots by team."""
-    user = pc.index_in(actors, value_set=world.texts["user"]).to_numpy()
+    robots = sum(team.users for team in world.teams)
+    users = user_ids(world, np.arange(len(world.people) + robots))
+    user = pc.index_in(actors, value_set=users).to_numpy()
     first = np.array([team.first_user for team in world.teams])
     kinds: npt.NDArray[np.int64] = np.searchsorted(first, user, side="right")
     return kinds.clip(max=KINDS.index(BURSTS))

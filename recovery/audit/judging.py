@@ -127,7 +127,7 @@ class _Judging:
             found = piece.features[version.spec.digest]
             made = decide(version, clicks, found.facts, found.reals, plan.device, plan.threads)
             columns |= {
-                f"decision_{number}": pa.array(made.words, pa.string()),
+                f"decision_{number}": made.words,
                 f"probability_{number}": pa.array(made.probability, from_pandas=True),
                 f"threshold_{number}": made.threshold,
                 f"slice_{number}": made.slices,
@@ -143,8 +143,7 @@ class _Judging:
             for number in range(len(self._plan.versions))
         ]
         places = np.unique(np.concatenate(changed))
-        asked = judged.select(["place", "click_id"]).take(places)
-        logged = self._comparison.logged(piece.span, asked)
+        logged = self._comparison.logged(piece.span, judged["click_id"].take(places))
         pairs = zip(self._attributions, changed, strict=True)
         for number, (attribution, mine) in enumerate(pairs):
             theirs = logged.take(np.searchsorted(places, mine)).select(LOGGED_COLUMNS)

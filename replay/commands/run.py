@@ -1,11 +1,12 @@
 """`replay run`: what a model version would have decided, and how that differs."""
 
 import sys
-from dataclasses import asdict
-from typing import Any
+from typing import Any, TypedDict, Unpack
 
 import click
+from click.core import ParameterSource
 
+from replay.commands.run_plan import show_plan
 from replay.console import (
     command_line,
     home_option,
@@ -15,21 +16,35 @@ from replay.console import (
     progress,
     screen,
 )
-from replay.formats import described
 from replay.report import run_json, run_report
-from replay.run import FEATURES, Prepared, Request, execute, parse_share, prepare
+from replay.resuming import resuming
+from replay.run import FEATURES, Request, execute, parse_share, prepare
 from replay.runs import RunFolder, RunManifest, run_folder
 from replay.snapshot import connect
-from replay.span import Span, iso_local, now_micros, parse_time
+from replay.span import Span, now_micros, parse_time
 from replay.summary import Summary
+
+WITH_RESUME = frozenset({"resume", "max_changed", "publish", "yes", "home", "as_json"})
+
+
+class Asked(TypedDict):
+    """What a run is asked for, as typed."""
+
+    from_: str | None
+    to: str | None
+    model: str | None
+    features: str
+    device: str
+    where: str | None
+    sample: str | None
+    as_of: str | None
+    noise_floor: bool
 
 
 @click.command()
-@click.option("--from", "from_", required=True, metavar="TIME", help="First moment, inclusive.")
-@click.option("--to", required=True, metavar="TIME", help="Last moment, exclusive.")
-@click.option(
-    "--model", required=True, metavar="V", help="A version, or production, previous, latest."
-)
+@click.option("--from", "from_", metavar="TIME", help="First moment, inclusive.")
+@click.option("--to", metavar="TIME", help="Last moment, exclusive.")
+@click.option("--model", metavar="V", help="A version, or production, previous, latest.")
 @click.option(
     "--features",
     type=click.Choice(FEATURES),
@@ -42,7 +57,15 @@ from replay.summary import Summary
 @click.option("--where", metavar="SQL", help="Score only clicks that meet this condition.")
 @click.option("--sample", metavar="SHARE", help="Score only this share of the users, as in 5%.")
 @click.option("--as-of", metavar="TIME", help="Read the lake as it was known then.")
+@click.option(
+    "--noise-floor",
+    is_flag=True,
+    help="Also replay production's own version: what differs there is not the model's doing.",
+)
 @click.option("--plan", is_flag=True, help="Say what would be read, and stop.")
+@click.option(
+    "--resume", metavar="RUN_ID", help="Finish an interrupted run; what it was asked for stands."
+)
 @click.option(
     "--max-changed", metavar="SHARE", help="Exit 1 where more of the decisions change, as in 2%."
 )
@@ -53,26 +76,21 @@ from replay.summary import Summary
 @home_option
 @json_option
 def run(
-    from_: str,
-    to: str,
-    model: str,
-    features: str,
-    device: str,
-    where: str | None,
-    sample: str | None,
-    as_of: str | None,
+    resume: str | None,
     plan: bool,
     max_changed: str | None,
     publish: bool,
     yes: bool,
     home: str | None,
     as_json: bool,
+    **asked: Unpack[Asked],
 ) -> None:
     """Replay a span with a model version and diff it.
 
     Rebuilds every feature from raw clicks, scores each click of [from, to), and sets the decisions
     beside production's: what changes, why, and for how much money. Nothing is published without
-    --publish, which goes on as `replay verdicts publish` does.
+    --publish, which goes on as `replay verdicts publish` does. An interrupted run says how to
+    resume it.
 
     \b
     Example:
@@ -80,27 +98,26 @@ def run(
     """
     if yes and not publish:
         raise click.UsageError("--yes says to publish without asking: it goes with --publish")
-    now = now_micros()
-    span = Span(parse_time(from_, now), parse_time(to, now))
     bound = None
     if max_changed is not None:
         bound = parse_share(max_changed, "--max-changed", zero=True)
-    request = Request(
-        model,
-        span,
-        features,
-        device,
-        where,
-        sample,
-        None if as_of is None else parse_time(as_of, now),
-    )
-    lake = open_lake(home)
-    prepared = prepare(lake, request)
-    if plan:
-        _show_plan(prepared, as_json)
-        return
-    with progress("replay", prepared.to_read) as advance:
-        manifest, summary = execute(prepared, advance)
+    if resume is None:
+        request = _request(asked)
+        lake = open_lake(home)
+        prepared = prepare(lake, request)
+        if plan:
+            show_plan(prepared, as_json=as_json)
+            return
+        with progress("replay", prepared.to_read) as advance:
+            manifest, summary = execute(prepared, advance)
+    else:
+        _refuse_what_stands()
+        lake = open_lake(home)
+        with (
+            resuming(lake, resume) as resumption,
+            progress("resume", resumption.to_read) as advance,
+        ):
+            manifest, summary = resumption.finish(advance)
     too_many = bound is not None and summary.changed.clicks > bound * summary.decided
     publish = publish and not too_many
     document = run_json(manifest, summary)
@@ -120,6 +137,42 @@ def run(
     if publish:
         click.echo("", err=as_json)
         _publish(manifest.run_id, document, home, yes=yes, as_json=as_json)
+
+
+def _request(asked: Asked) -> Request:
+    """Read what the options ask for; raise UsageError where one is missing."""
+    from_, to, model = asked["from_"], asked["to"], asked["model"]
+    if from_ is None or to is None or model is None:
+        needed = (("--from", from_), ("--to", to), ("--model", model))
+        missing = ", ".join(f"'{option}'" for option, value in needed if value is None)
+        raise click.MissingParameter(param_hint=missing, param_type="option")
+    now = now_micros()
+    as_of = asked["as_of"]
+    return Request(
+        model=model,
+        span=Span(parse_time(from_, now), parse_time(to, now)),
+        features=asked["features"],
+        device=asked["device"],
+        where=asked["where"],
+        sample=asked["sample"],
+        as_of=None if as_of is None else parse_time(as_of, now),
+        noise_floor=asked["noise_floor"],
+    )
+
+
+def _refuse_what_stands() -> None:
+    """Refuse options beside --resume that say what the run was told when it began."""
+    context = click.get_current_context()
+    given = [
+        parameter.opts[0]
+        for parameter in context.command.params
+        if context.get_parameter_source(parameter.name or "") is ParameterSource.COMMANDLINE
+        and parameter.name not in WITH_RESUME
+    ]
+    if given:
+        raise click.UsageError(
+            f"--resume takes what the run was asked for from the run: leave out {', '.join(given)}"
+        )
 
 
 def _publish(
@@ -163,47 +216,3 @@ def _suggest(home: str | None, manifest: RunManifest, summary: Summary, folder: 
         click.echo(f"  {command}    # what publishing these corrections would do")
     command = command_line(home, "runs", "show", manifest.run_id)
     click.echo(f"  {command}    # this report again")
-
-
-def _show_plan(prepared: Prepared, as_json: bool) -> None:
-    plan = prepared.plan
-    span = plan.snapshot.clip(plan.span) or plan.span
-    slices = len(span.cut(plan.slice_length))
-    document = {
-        "model_version": plan.version.name,
-        "from": iso_local(plan.span.start),
-        "to": iso_local(plan.span.end),
-        "clicks_to_decide": prepared.coverage.clicks,
-        "clicks_to_read": prepared.to_read,
-        "files": prepared.files,
-        "look_back_hours": prepared.look_back / 3_600_000_000,
-        "slices": slices,
-        "device": plan.device,
-        "production_models": [version.name for version in plan.production],
-        "seconds": prepared.expected_seconds,
-        "settled_until": iso_local(prepared.settled_until),
-        "logs": [asdict(log) for log in prepared.logs],
-        "notes": prepared.notes,
-    }
-    if as_json:
-        print_json(document)
-        return
-    takes = prepared.expected_seconds
-    rows = [
-        ("model", f"{plan.version.name} on {plan.device}, {plan.features} features"),
-        ("from", iso_local(plan.span.start)),
-        ("to", iso_local(plan.span.end)),
-        ("decides", f"{prepared.coverage.clicks:,} clicks, in {slices:,} slices"),
-        (
-            "reads",
-            f"at most {prepared.to_read:,} clicks of {prepared.files:,} files, with a look-back of "
-            f"{prepared.look_back / 3_600_000_000:g} h",
-        ),
-        ("beside", ", ".join(version.name for version in plan.production) or "no stored version"),
-        ("settled", f"up to {iso_local(prepared.settled_until)}"),
-        *(("log", log.brief) for log in prepared.logs if not log.closed),
-        ("takes", "unknown before a first run" if takes is None else f"about {takes:,.0f} s"),
-    ]
-    screen().print(described(rows))
-    for note in prepared.notes:
-        click.echo(f"note: {note}")

@@ -18,7 +18,7 @@ from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 from threading import Lock
-from typing import Any
+from typing import Any, NoReturn
 
 from replay.cli import main
 
@@ -38,6 +38,8 @@ AUDITED = ("open", "os.rename", "os.remove", "os.truncate", "os.link", "os.mkdir
 PRELOADED = (
     "pytest",
     "tests.recovery.kills",
+    "tests.replay.interrupting",
+    "tests.warm",
     "replay.console",
     "recovery.delivery",
     "recovery.publishing",
@@ -47,8 +49,10 @@ PRELOADED = (
     "recovery.commands.verdicts.deliver",
     "recovery.commands.verdicts.publish",
     "recovery.commands.verdicts.revert",
+    "replay.commands.run",
     "replay.commands.train",
 )
+Main = Callable[[Sequence[str]], NoReturn]
 LOST = 255
 READ_ONLY = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
 
@@ -104,7 +108,9 @@ class Steps:
         self.step(f"{event} {str(args[0])[len(self._root) :]}")
 
 
-def _victim(argv: Sequence[str], root: str, chosen: int | None, told: Connection | None) -> None:
+def _victim(
+    begin: Main, argv: Sequence[str], root: str, chosen: int | None, told: Connection | None
+) -> None:
     """Run a command of `replay`; where no step is chosen, tell all of them at the end."""
     null = os.open(os.devnull, os.O_RDWR)
     for descriptor in (1, 2):
@@ -114,7 +120,7 @@ def _victim(argv: Sequence[str], root: str, chosen: int | None, told: Connection
         steps.watch()
     code = 0
     try:
-        main(argv)
+        begin(argv)
     except SystemExit as exc:
         code = exc.code if isinstance(exc.code, int) else 1
     steps.step("the end")
@@ -130,16 +136,17 @@ _CONTEXT.set_forkserver_preload(list(PRELOADED))
 
 @dataclass(frozen=True)
 class Command:
-    """Arguments of `replay`, all but --home."""
+    """Arguments of `replay`, all but --home; `main` may prepare the process, and then calls it."""
 
     argv: tuple[str, ...]
+    main: Main = main
 
     def start(
         self, home: Path, chosen: int | None = None, told: Connection | None = None
     ) -> BaseProcess:
         """Start it in a process of its own."""
         argv = [*self.argv, "--home", str(home)]
-        process = _CONTEXT.Process(target=_victim, args=(argv, str(home), chosen, told))
+        process = _CONTEXT.Process(target=_victim, args=(self.main, argv, str(home), chosen, told))
         process.start()
         return process
 
