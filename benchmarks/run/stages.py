@@ -13,7 +13,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import asdict, dataclass, replace
 from functools import wraps
 from pathlib import Path
@@ -21,36 +21,36 @@ from typing import Any, ParamSpec, Self, TypeVar
 
 from numba.core.dispatcher import Dispatcher
 
-from replay import causes, completing, replayer, run
+from replay import causes, reader, run, summary
 from replay import engine as features
-from replay import reader as reading
 from replay.diff import Comparison
 from replay.keys import KeySpaces
 from replay.lake import Lake
 from replay.runs import RunFolder
 from replay.span import Span
 from replay.windows import Counts, Distincts, Gaps
+from scorer import decisions
 from scorer.scoring import Scorer
 
 P = ParamSpec("P")
 R = TypeVar("R")
 
 START, REST = "start of the process", "rest"
-# Stage, and where its functions stand; the order is the table's.
+# Stage, and where its functions are made; the order is the table's.
 STAGES: tuple[tuple[str, tuple[tuple[Any, str], ...]], ...] = (
     ("load compiled kernels", ((Dispatcher, "compile"),)),
     ("look before", ((run, "prepare"),)),
-    ("read", ((reading.ClickReader, "read"),)),
-    ("order", ((reading, "log_order"),)),
+    ("read", ((reader.ClickReader, "read"),)),
+    ("order", ((reader, "log_order"),)),
     ("encode keys", ((KeySpaces, "extend"),)),
     ("windows", ((Counts, "advance"), (Distincts, "advance"), (Gaps, "advance"))),
     ("profiles, flags, time", ((features.FeatureEngine, "advance"),)),
     ("score", ((Scorer, "probabilities"),)),
-    ("slices and thresholds", ((replayer, "decide"), (causes, "decide"))),
+    ("slices and thresholds", ((decisions, "decide"),)),
     ("compare", ((Comparison, "beside"),)),
     ("causes", ((causes.Attribution, "causes"), (Comparison, "logged"))),
     ("write", ((RunFolder, "write_part"),)),
-    ("summary", ((completing, "summarise"), (completing, "reconcile"))),
+    ("summary", ((summary, "summarise"), (summary, "reconcile"))),
     ("digests", ((RunFolder, "digests"),)),
 )
 NAMES = (START, *(name for name, _ in STAGES), REST)
@@ -131,13 +131,21 @@ class AtOnce:
 
 def instrument(clock: Clock) -> None:
     """Wrap the stages, for good, and let nothing work beside them."""
-    for module in list(sys.modules.values()):
-        ours = module.__name__.partition(".")[0] in ("replay", "scorer")
-        if ours and hasattr(module, "ThreadPoolExecutor"):
-            vars(module)["ThreadPoolExecutor"] = AtOnce
+    _exchange(ThreadPoolExecutor, AtOnce)
     for stage, places in STAGES:
         for owner, name in places:
-            setattr(owner, name, clock.wrap(stage, getattr(owner, name)))
+            function = getattr(owner, name)
+            timed = clock.wrap(stage, function)
+            setattr(owner, name, timed)
+            _exchange(function, timed)
+
+
+def _exchange(old: object, new: object) -> None:
+    """Put a thing in place of another in every module of ours that has it."""
+    for module in list(sys.modules.values()):
+        if module.__name__.partition(".")[0] in ("replay", "scorer"):
+            names = [name for name, value in vars(module).items() if value is old]
+            vars(module).update(dict.fromkeys(names, new))
 
 
 def measure(home: Path, span: Span, version: str) -> Stages:
