@@ -24,7 +24,7 @@ $(READY): pyproject.toml constraints.txt
 		echo "Name another, as in: make $(MAKECMDGOALS) PYTHON=python3.12"; exit 2; } >&2
 	@echo 'Setting up .venv, this once; torch is a large download.'
 	@$(PYTHON) -m venv .venv
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile \
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check \
 		-c constraints.txt -e '.[dev,bench]'
 	@touch $@
 

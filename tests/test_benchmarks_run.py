@@ -44,6 +44,7 @@ def test_the_graph_scores_as_the_network_does() -> None:
     assert np.abs(p[:, 0] - Scorer(made).probabilities(facts, reals)).max() < 1e-6
 
 
+@pytest.mark.soak
 def test_both_find_the_same_changes(lake: Lake, tmp_path: Path) -> None:
     _, manifest = run_ours(lake, SIZE.span())
     other = Peer(lake, SIZE.span(), tmp_path)
@@ -64,6 +65,7 @@ def test_the_peer_has_our_borderline() -> None:
     assert np.float32(peer.BORDERLINE) == BORDERLINE
 
 
+@pytest.mark.soak
 def test_a_hot_address_has_its_clicks(lake: Lake) -> None:
     source = Snapshot.take(lake).source("clicks", SIZE.span(1))
     with connect() as connection:
@@ -71,6 +73,7 @@ def test_a_hot_address_has_its_clicks(lake: Lake) -> None:
         assert connection.sql(query).fetchall() == [(SIZE.hot, SIZE.hot)]
 
 
+@pytest.mark.soak
 def test_stages_and_floors_of_a_run(lake: Lake) -> None:
     found = measure_stages(lake.home, SIZE.span(), CANDIDATE)
     idle = {name for name, seconds in found.seconds.items() if seconds <= 0}
