@@ -63,7 +63,15 @@ def test_without_an_incident_production_decides_as_it_should(tmp_path: Path) -> 
     assert laid == 0
 
 
-@pytest.mark.parametrize("name", ["log_late", "clock_step"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "log_late",
+        "clock_step",
+        pytest.param("log_twice", marks=pytest.mark.soak),
+        pytest.param("counters_stale", marks=pytest.mark.soak),
+    ],
+)
 def test_rows_depend_neither_on_chunks_nor_on_threads(tmp_path: Path, name: str) -> None:
     scenario = small(name, clicks_per_day=500)
     by_itself = digests(make(tmp_path / "a", scenario))
